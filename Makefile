@@ -1,0 +1,87 @@
+# flightlog: everything a fresh machine with Python 3.11+ needs. Each target fills .venv by itself.
+#   make demo   a real pipeline, killed half way, on the embedded PostgreSQL        make test   every test
+#   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
+#   make faults the long fault campaign                  make dev     all of the above installed, plus hooks
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The oldest Python the whole product runs on comes first; PYTHON=... picks another.
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PYTEST_ARGS ?=
+
+.PHONY: help demo test test-newest lint bench faults dev clean needs
+help:
+	@sed -n '2,4p' Makefile
+
+$(VENV)/.base: pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo "Error: no Python 3.11 or newer found." >&2; echo "Try: apt install python3 python3-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	"$(PYTHON)" -m venv $(VENV) || { echo "Error: $(PYTHON) cannot make a virtual environment." >&2; echo "Try: apt install python3-venv" >&2; exit 1; }
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install -e '.[all]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) install --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.base
+	$(PIP) install --group lint
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) install --group bench
+	touch $@
+
+demo: $(VENV)/.base
+	$(BIN)/python -m demo
+
+# What the tests use from Debian: tmux (terminal tests) and pypy3 (the SDK in another interpreter).
+needs:
+	@missing=""; for c in tmux pypy3; do command -v $$c >/dev/null || missing="$$missing $$c"; done
+	if [ -n "$$missing" ]; then
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	    echo "installing:$$missing"; { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $$missing; } >/dev/null 2>&1 || true
+	  fi
+	  for c in $$missing; do command -v $$c >/dev/null || echo "note: $$c is missing; the tests that use it say so. Try: apt install $$c"; done
+	fi
+
+test: needs $(VENV)/.test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(MAKE) --no-print-directory test-newest
+
+# The whole product again on the newest Python found, when that is another one; the long loops run once only, above.
+test-newest:
+	@newest=""; for p in python3.14 python3.13 python3.12 $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python 2>/dev/null | sort -rV); do
+	  if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then newest="$$p"; break; fi; done
+	if [ -z "$$newest" ]; then echo "note: no Python newer than 3.11 found; the product was tested on $$($(BIN)/python -V) only"; exit 0; fi
+	if [ "$$("$$newest" -c 'import sys; print(sys.version_info[:2])')" = "$$($(BIN)/python -c 'import sys; print(sys.version_info[:2])')" ]; then exit 0; fi
+	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" .venv-newest/.test
+	.venv-newest/bin/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+lint: $(VENV)/.lint $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
+	  src/flightlog/__init__.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/config/switch.py \
+	  src/flightlog/config/control.py src/flightlog/journal src/flightlog/sdk src/flightlog/process
+
+faults: $(VENV)/.test
+	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench
+
+dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
+	$(PIP) install pre-commit
+	$(BIN)/pre-commit install
+
+clean:
+	rm -rf .venv .venv-newest .mypy_cache .ruff_cache .hypothesis
