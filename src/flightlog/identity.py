@@ -1,0 +1,130 @@
+"""Who and where we are: ids of runs and writers, the node, the boot, a process, and the home directory.
+
+Owns: ULIDs, writer ids, liveness of a process by (pid, start time), and the paths under FLIGHTLOG_HOME.
+Leaves to others: creating any of these files. Standard library only; nothing here raises for a missing /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
+_ULID_LENGTH = 26
+
+
+def new_ulid(now_ns: int | None = None) -> str:
+    """Return a new ULID: 26 characters that sort by time (UTC milliseconds).
+
+    Args:
+        now_ns: nanoseconds since the epoch; the clock is read when it is None.
+    """
+    milliseconds = (time.time_ns() if now_ns is None else now_ns) // 1_000_000
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    return "".join([_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5)])
+
+
+def is_ulid(text: str) -> bool:
+    """Tell whether *text* is a ULID in its canonical, upper-case form."""
+    return len(text) == _ULID_LENGTH and text[0] in "01234567" and all(c in _CROCKFORD for c in text)
+
+
+def short(ulid: str) -> str:
+    """Return the short form people see: the last 6 characters."""
+    return ulid[-6:]
+
+
+def new_writer_id() -> str:
+    """Return a new writer id: 16 random bytes as 32 hexadecimal digits. Never made of a pid or an inode: both are reused."""
+    return os.urandom(16).hex()
+
+
+def node_name() -> str:
+    """Return the name of this node: FLIGHTLOG_NODE, else the host name."""
+    return os.environ.get("FLIGHTLOG_NODE") or os.uname().nodename or "localhost"
+
+
+def boot_id() -> str:
+    """Return the kernel's id of this boot as 32 hexadecimal digits; zeros where it cannot be read."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return file.read().strip().replace(b"-", b"").decode("ascii")
+    except (OSError, ValueError):
+        return "0" * 32
+
+
+def process_start_time(pid: int) -> int:
+    """Return when process *pid* began, in clock ticks since boot (proc(5), stat, field 22); 0 when it cannot be known."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return int(file.read().rsplit(b")", 1)[1].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def process_state(pid: int) -> str:
+    """Return the one-letter state of process *pid* (proc(5)), empty when there is no such process."""
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return file.read().rsplit(b")", 1)[1].split()[0].decode("ascii")
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def process_alive(pid: int, start_time: int) -> bool:
+    """Tell whether the very process (pid, start time) still runs; a zombie does not. Safe against reused pids."""
+    if pid <= 0:
+        return False
+    if not os.path.isdir("/proc/self"):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            return True
+        return True
+    if process_state(pid) in ("", "Z", "X"):
+        return False
+    return start_time == 0 or process_start_time(pid) == start_time
+
+
+def home() -> str:
+    """Return FLIGHTLOG_HOME, else /var/lib/flightlog for root, else the XDG state directory's `flightlog`."""
+    chosen = os.environ.get("FLIGHTLOG_HOME")
+    if chosen:
+        return os.path.abspath(chosen)
+    if os.geteuid() == 0:
+        return "/var/lib/flightlog"
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(state, "flightlog")
+
+
+def spool_dir() -> str:
+    """Return the spool directory of this user: FLIGHTLOG_SPOOL, else `spool/<uid>` of the home."""
+    return os.environ.get("FLIGHTLOG_SPOOL") or os.path.join(home(), "spool", str(os.geteuid()))
+
+
+def make_spool(path: str) -> None:
+    """Create the spool directory *path* (mode 0700) and the home above it. Raises OSError."""
+    if os.path.isdir(path):
+        return
+    top = os.path.dirname(os.path.dirname(path))
+    # The home of root is passed by the account of the embedded server; anybody else's is private.
+    os.makedirs(top, 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    for folder, mode in ((os.path.dirname(path), 0o711), (path, 0o700)):
+        try:
+            os.mkdir(folder, mode)
+        except FileExistsError:
+            continue
+        os.chmod(folder, mode)  # whatever the umask of the pipeline is
+
+
+def control_path(config_path: str) -> str:
+    """Return the control page's path for one config file (may be empty) and this user."""
+    chosen = os.environ.get("FLIGHTLOG_CONTROL")
+    if chosen:
+        return chosen
+    text = os.path.abspath(config_path) if config_path else ""
+    key = "%08x-%d" % (zlib.crc32(text.encode("utf-8", "surrogateescape")), os.geteuid())
+    return os.path.join(home(), "control", key + ".page")

@@ -1,0 +1,131 @@
+"""Captures: one output stream of a supervised process as raw bytes, in segments, with a time index.
+
+    <writer>.<number>.cap   the bytes, 0600           <writer>.meta  JSON, written once, whose lock the keeper holds
+    <writer>.<number>.idx   24-byte entries: u64 end offset, u64 wall ns, u64 monotonic ns       <writer>.end  nothing comes any more
+
+Invariants: bytes arrive by splice(2) at the end of the file, so that they are either still in the pipe or in the file; the
+file's size is the truth, the index a help. Any process that has the directory can go on where another died.
+Owns: files and rotation. Leaves moving bytes to `process`, and making lines of them to the agent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import time
+
+from .. import identity
+from .encode import encode
+from .format import (
+    CAPTURE_SUFFIX,
+    END_SUFFIX,
+    INDEX_SUFFIX,
+    META_SUFFIX,
+    ROTATE_BYTES,
+    segment_name,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+INDEX_ENTRY = struct.Struct("<QQQ")  # end offset within the segment, ns since the epoch, monotonic ns
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+
+
+class CaptureWriter:
+    """The files of one stream. Made by the keeper before it forks; the shim uses them, the keeper after the shim died.
+
+    Args:
+        directory: the spool directory; must exist.
+        meta: what is known at birth: stream, run, pipeline, keeper, shim; kept in `<writer>.meta`.
+        rotate_bytes: a new segment begins when the current one is larger than this.
+    """
+
+    def __init__(self, directory: str, meta: dict[str, Any], rotate_bytes: int = ROTATE_BYTES) -> None:
+        self.directory = directory
+        self.writer_id = identity.new_writer_id()
+        self.rotate_bytes = rotate_bytes
+        self.number = 0
+        self.lost_bytes = 0
+        self.meta = dict(meta, k="capture", v=1, writer=self.writer_id, t=time.time_ns())
+        self._lock_fd = -1
+        self.fd = self._index_fd = -1
+
+    def open(self) -> None:
+        """Create metadata and the first segment. Raises OSError."""
+        self._lock_fd = os.open(self._path(META_SUFFIX), _FLAGS, 0o600)
+        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(self._lock_fd, encode(self.meta))
+        self._open_segment()
+
+    def _path(self, suffix: str) -> str:
+        return os.path.join(self.directory, self.writer_id + suffix)
+
+    def _open_segment(self) -> None:
+        base = os.path.join(self.directory, segment_name(self.writer_id, self.number, ""))
+        fd = os.open(base + CAPTURE_SUFFIX, _FLAGS, 0o600)
+        try:
+            index_fd = os.open(base + INDEX_SUFFIX, _FLAGS | os.O_APPEND, 0o600)
+        except OSError:
+            os.close(fd)
+            os.unlink(base + CAPTURE_SUFFIX)
+            raise
+        for old in (self.fd, self._index_fd):
+            if old >= 0:
+                os.close(old)
+        self.fd, self._index_fd = fd, index_fd
+
+    def size(self) -> int:
+        """Return how many bytes the current segment holds."""
+        return os.fstat(self.fd).st_size
+
+    def stamp(self, end: int) -> None:
+        """Note that the bytes up to *end* of the current segment had arrived by now. Never raises."""
+        try:
+            os.write(self._index_fd, INDEX_ENTRY.pack(end, time.time_ns(), time.monotonic_ns()))
+        except OSError:
+            pass  # lines then get the time of the entry before
+
+    def rotate(self) -> bool:
+        """Begin the next segment; False (and the old one stays) when that is not possible."""
+        self.number += 1
+        try:
+            self._open_segment()
+        except OSError:
+            self.number -= 1
+            return False
+        return True
+
+    def take_over(self) -> None:
+        """Find the newest segment, after another process may have begun some. Raises OSError."""
+        number = self.number
+        while os.path.exists(os.path.join(self.directory, segment_name(self.writer_id, number + 1, CAPTURE_SUFFIX))):
+            number += 1
+        if number == self.number:
+            return
+        base = os.path.join(self.directory, segment_name(self.writer_id, number, ""))
+        fd = os.open(base + CAPTURE_SUFFIX, os.O_RDWR | os.O_CLOEXEC)
+        index_fd = os.open(base + INDEX_SUFFIX, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(self.fd)
+        os.close(self._index_fd)
+        self.number, self.fd, self._index_fd = number, fd, index_fd
+
+    def end(self) -> None:
+        """Say that nothing comes any more. Never raises."""
+        try:
+            os.close(os.open(self._path(END_SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError:
+            pass
+
+
+def read_index(path: str) -> list[tuple[int, int]]:
+    """Return the time index of a capture segment: (end offset, ns since the epoch), in order; empty when there is none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return []
+    data = data[: len(data) - len(data) % INDEX_ENTRY.size]
+    return [(end, wall) for end, wall, _ in INDEX_ENTRY.iter_unpack(data)]

@@ -1,0 +1,88 @@
+"""The invisible mark before the console copy of a journalled record, by which the copy is recognised (ADR 0006).
+
+    ESC _ fl;<writer>.<n>;<bytes>;<crc32, 8 hex> ESC \\    then that many bytes of text
+
+An APC string: terminals that see one by accident show nothing. Owns: making marks and taking streams apart.
+Invariants: only a mark whose text is there, whole, with the right checksum, is believed; everything else passes through
+unchanged. The parts of a stream, put together again, are the stream less its verified marks, however it was cut into pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from zlib import crc32
+
+BEGIN = b"\x1b_fl;"
+MAX_MARK_BYTES = 96
+MAX_TEXT_BYTES = 1 << 20  # a mark that claims more is not believed
+_MARK = re.compile(rb"\x1b_fl;([0-9a-f]{32}\.[0-9]{1,19});([0-9]{1,7});([0-9a-f]{8})\x1b\\")
+_PARTIAL = re.compile(rb"\x1b(_(f(l(;[0-9a-f.;]{0,80}(\x1b)?)?)?)?)?\Z")
+
+
+def make(writer: str, n: int, text: bytes) -> bytes:
+    """Return the mark to put before *text*, the console copy of record *n* of *writer*."""
+    return b"\x1b_fl;%s.%d;%d;%08x\x1b\\" % (writer.encode("ascii"), n, len(text), crc32(text))
+
+
+def strip_all(data: bytes) -> bytes:
+    """Remove every mark, verified or not: for text that turned out to go elsewhere than to a capture pipe."""
+    return _MARK.sub(b"", data) if BEGIN in data else data
+
+
+class Splitter:
+    """Takes a stream apart into raw bytes and the text of verified marks; incremental."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait for the rest of a mark or of its text."""
+        return len(self._held)
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the parts that are certain now: (reference, bytes); the reference is empty for raw bytes."""
+        if not self._held and b"\x1b" not in data:
+            return [(b"", data)] if data else []
+        return self._split(self._held + data if self._held else data, False)
+
+    def flush(self) -> list[tuple[bytes, bytes]]:
+        """Return what was held back, as it is: the stream ended, or waiting took too long."""
+        return self._split(self._held, True)
+
+    def _split(self, data: bytes, final: bool) -> list[tuple[bytes, bytes]]:
+        parts = []  # type: list[tuple[bytes, bytes]]
+        position = raw_from = 0
+        self._held = b""
+        while True:
+            begin = data.find(b"\x1b", position)
+            if begin < 0:
+                break
+            found = _MARK.match(data, begin)
+            if found is None:
+                if not final and _PARTIAL.match(data, begin):
+                    break
+                position = begin + 1
+                continue
+            length = int(found.group(2))
+            end = found.end() + length
+            if length > MAX_TEXT_BYTES:
+                position = begin + 1
+                continue
+            if end > len(data) and not final:
+                break
+            text = data[found.end() : end]
+            if len(text) != length or crc32(text) != int(found.group(3), 16):
+                position = begin + 1
+                continue
+            if begin > raw_from:
+                parts.append((b"", data[raw_from:begin]))
+            parts.append((found.group(1), text))
+            position = raw_from = end
+        stop = len(data) if begin < 0 else begin
+        if stop > raw_from:
+            parts.append((b"", data[raw_from:stop]))
+        self._held = data[stop:]
+        return parts

@@ -1,0 +1,119 @@
+"""Every fact a pipeline can state: the kinds of records, their JSON keys, levels, and exceptions as data.
+
+Owns: the names inside a payload (docs/reference/journal-format.md lists them) and building the parts that are not hot.
+Leaves encoding to `journal.encode`, files to `journal.writer`. Standard library only, imports nothing heavy.
+A record, once built, is a dict that JSON can carry:
+
+log    {"k": "log", "t": ns, "lv": 20, "lg": logger, "m": message, "r": run, "s": stage, "th": thread, "f": file,
+        "ln": line, "fn": function, "x": fields, "e": exception, "src": source, "tr": truncated}
+event  {"k": "event", "t": ns, "ev": name, "r": run, "s": stage, "x": data}
+head   the first frame of a segment; see journal.format
+"""
+
+from __future__ import annotations
+
+import linecache
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL = 5, 10, 20, 30, 40, 50
+LEVEL_NAMES = {5: "TRACE", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+LEVEL_NUMBERS = {name: number for number, name in LEVEL_NAMES.items()}
+LEVEL_NUMBERS.update({"WARN": 30, "ERR": 40, "FATAL": 50, "NOTICE": 20, "SUCCESS": 25, "CRIT": 50, "EMERG": 50, "ALERT": 50})
+
+RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
+STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
+DROPS, WRITER_ENDED = "drops", "writer.ended"
+# What must never be shed: without these nobody could say how a run ended.
+KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ENDED, DROPS, WRITER_ENDED))
+
+MAX_FRAMES = 100  # frames kept of one traceback, the innermost ones
+MAX_CHAIN = 10  # exceptions kept of one chain
+MAX_TEXT = 8192  # characters kept of an exception's message
+
+
+def level_name(number: int) -> str:
+    """Return the name of the highest standard level not above *number* (`TRACE` below that)."""
+    name = LEVEL_NAMES.get(number)
+    if name:
+        return name
+    below = [known for known in LEVEL_NAMES if known <= number]
+    return LEVEL_NAMES[max(below)] if below else "TRACE"
+
+
+def event(name: str, run: str, data: dict[str, Any], stage: str = "", now_ns: int | None = None) -> dict[str, Any]:
+    """Return an event record.
+
+    Args:
+        name: one of the constants above, or a user's own word.
+        run: the run's ULID; never empty.
+        data: what JSON can carry; anything else is made so by `journal.encode`.
+        stage: `extract/merge`, or empty.
+        now_ns: nanoseconds since the epoch, UTC.
+    """
+    record = {"k": "event", "t": time.time_ns() if now_ns is None else now_ns, "ev": name, "r": run, "x": data}
+    if stage:
+        record["s"] = stage
+    return record
+
+
+def safe_text(value: object, limit: int = MAX_TEXT) -> str:
+    """Return str(*value*) cut to *limit* characters; says so instead of raising when the object cannot do it."""
+    try:
+        text = str(value)
+    except BaseException as problem:  # a __str__ of the user's may do anything
+        if isinstance(problem, KeyboardInterrupt):
+            raise
+        return "<unprintable %s object>" % type(value).__name__
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def exception(problem: BaseException, trace: TracebackType | None = None) -> dict[str, Any]:
+    """Return *problem* with its frames and chain as data: {type, module, message, frames, cause, context}.
+
+    Frames are oldest first, at most 100, {file, line, func, code}; locals are never taken. The chain is cut at ten and at cycles.
+    Never raises.
+    """
+    return _chain(problem, trace, set(), 0)
+
+
+def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], depth: int) -> dict[str, Any]:
+    seen.add(id(problem))
+    kind = type(problem)
+    data = {
+        "type": kind.__qualname__,
+        "module": kind.__module__,
+        "message": safe_text(problem),
+        "frames": _frames(problem.__traceback__ if trace is None else trace),
+        "cause": None,
+        "context": None,
+    }  # type: dict[str, Any]
+    if depth < MAX_CHAIN:
+        cause, context = problem.__cause__, problem.__context__
+        if cause is not None:
+            if id(cause) not in seen:
+                data["cause"] = _chain(cause, None, seen, depth + 1)
+        elif context is not None and not problem.__suppress_context__ and id(context) not in seen:
+            data["context"] = _chain(context, None, seen, depth + 1)
+    return data
+
+
+def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
+    frames = []  # type: list[dict[str, Any]]
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append({"file": code.co_filename, "line": trace.tb_lineno, "func": code.co_name})
+        if len(frames) > 2 * MAX_FRAMES:  # RecursionError: keep memory small while walking
+            del frames[: len(frames) - MAX_FRAMES]
+        trace = trace.tb_next
+    del frames[: max(0, len(frames) - MAX_FRAMES)]
+    for frame in frames:
+        try:
+            frame["code"] = linecache.getline(frame["file"], frame["line"]).strip()[:200]
+        except Exception:  # a broken source file must not hide the exception
+            frame["code"] = ""
+    return frames
