@@ -1,6 +1,6 @@
 """Captures: one output stream of a supervised process as raw bytes, in segments, with a time index.
 
-    <writer>.<number>.cap   the bytes, 0600           <writer>.meta  JSON, written once, whose lock the keeper holds
+    <writer>.<number>.cap   the bytes, 0600           <writer>.meta  JSON, written once, locked by keeper and shim
     <writer>.<number>.idx   24-byte entries: u64 end offset, u64 wall ns, u64 monotonic ns       <writer>.end  nothing comes any more
 
 Invariants: bytes arrive by splice(2) at the end of the file, so that they are either still in the pipe or in the file; the
@@ -56,9 +56,13 @@ class CaptureWriter:
     def open(self) -> None:
         """Create metadata and the first segment. Raises OSError."""
         self._lock_fd = os.open(self._path(META_SUFFIX), _FLAGS, 0o600)
-        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)  # one byte: `share` locks the next one
         os.write(self._lock_fd, encode(self.meta))
         self._open_segment()
+
+    def share(self) -> None:
+        """Keep the files locked by this process too, after a fork: POSIX locks are not inherited. Raises OSError."""
+        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)
 
     def _path(self, suffix: str) -> str:
         return os.path.join(self.directory, self.writer_id + suffix)
