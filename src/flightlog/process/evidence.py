@@ -1,0 +1,108 @@
+"""What can be known about a death from outside: wait status, /proc of the zombie, resource usage, the cgroup's OOM counter.
+
+Owns: reading it, before the command is reaped and after. Leaves judging it to the verdict. Never raises; what cannot be read is absent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_IO = (b"rchar", b"wchar", b"read_bytes", b"write_bytes")
+CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = 2, 3, 4, 5, 6  # waitid(2), si_code
+
+
+def wait_status(code: int, status: int) -> int:
+    """Return the wait(2) status behind what waitid(2) said in si_code and si_status."""
+    if code == CLD_DUMPED:
+        return status | 0x80
+    return status if code == CLD_KILLED else status << 8
+
+
+def describe(status: int) -> dict[str, Any]:
+    """Return a wait status in words: {wait_status, exit_code, term_signal, core, status}."""
+    killed = os.WIFSIGNALED(status)
+    number = os.WTERMSIG(status) if killed else 0
+    code = None if killed else os.WEXITSTATUS(status)
+    return {
+        "wait_status": status,
+        "exit_code": code,
+        "term_signal": signal_name(number) if killed else None,
+        "core": bool(killed and os.WCOREDUMP(status)),
+        "status": "ok" if code == 0 else "failed",
+    }
+
+
+def signal_name(number: int) -> str:
+    """Return `SIGSEGV` for 11; real-time signals are counted from SIGRTMIN, unknown ones are `SIG<number>`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        low, high = int(signal.SIGRTMIN), int(signal.SIGRTMAX)
+        return "SIGRTMIN+%d" % (number - low) if low <= number <= high else "SIG%d" % number
+
+
+def usage(rusage: Any) -> dict[str, Any]:
+    """Return what wait4(2) knows: seconds of CPU, peak memory in KB (of the command alone), faults, context switches."""
+    return {
+        "user_s": round(rusage.ru_utime, 6),
+        "system_s": round(rusage.ru_stime, 6),
+        "max_rss_kb": rusage.ru_maxrss,
+        "major_faults": rusage.ru_majflt,
+        "minor_faults": rusage.ru_minflt,
+        "voluntary_switches": rusage.ru_nvcsw,
+        "involuntary_switches": rusage.ru_nivcsw,
+    }
+
+
+def of_zombie(pid: int) -> dict[str, Any]:
+    """Return what /proc still says of a dead process that has not been reaped."""
+    found = {}  # type: dict[str, Any]
+    try:
+        with open("/proc/%d/io" % pid, "rb") as file:
+            for line in file:
+                name, _, value = line.partition(b":")
+                if name in _IO:
+                    found[name.decode()] = int(value)
+    except (OSError, ValueError):
+        pass
+    try:
+        with open("/proc/%d/oom_score_adj" % pid, "rb") as file:
+            found["oom_score_adj"] = int(file.read())
+    except (OSError, ValueError):
+        pass
+    return found
+
+
+def oom_kills() -> int | None:
+    """Return how many processes the OOM killer has killed in our memory cgroup so far; None when nobody counts."""
+    try:
+        with open("/proc/self/cgroup", "rb") as file:
+            lines = file.read().decode("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    best = None
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+                best = _counter(root + path + "/memory.events", best)
+        elif "memory" in controllers.split(","):
+            best = _counter("/sys/fs/cgroup/memory" + path + "/memory.oom_control", best)
+    return best
+
+
+def _counter(path: str, before: int | None) -> int | None:
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                if line.startswith(b"oom_kill "):
+                    return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return before

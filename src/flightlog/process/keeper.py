@@ -1,0 +1,197 @@
+"""The keeper: the process that the user started. It holds the read ends, waits, and ends as the command ended.
+
+Started as `python -I -S keeper.py ARGUMENTS -- COMMAND` by exec, so that it has the pid its caller knows.
+Invariants
+- It writes nothing of its own, except one line when the run cannot be recorded and the command runs bare.
+- A signal that only the keeper got is passed on, exactly once; one that the whole group got is not (see `relay`).
+- It stops when the command has stopped, by the same signal, and not before.
+- When the shim dies the keeper, as subreaper, inherits the command and takes over.
+Owns: the caller's view. Leaves the command's process to the shim while that lives.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if __name__ == "__main__" and "flightlog" not in sys.modules:
+    # Last, so that nothing beside our package can hide a module of the standard library.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+import signal
+import time
+
+from flightlog.process import launch, linux, shim, signals
+from flightlog.process.descriptors import close_all, replace_by_null
+from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
+from flightlog.process.relay import Relay
+from flightlog.process.setup import Setup
+from flightlog.process.spec import RunSpec
+from flightlog.process.takeover import FATAL, SYNC_SECONDS, TakeOver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, Sequence
+
+BIRTH_SECONDS = 1.0
+
+
+class Keeper:
+    """See the module."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.page = setup.page
+        self.relay = Relay(setup.page, setup.order_sink)
+        self.shim = 0
+        self._open = list(range(len(setup.streams)))  # streams whose ends we still hold
+        self._stops = 0
+        self._deadline = 0.0
+        self._rusage = None  # type: object
+
+    def work(self) -> NoReturn:
+        """Start the shim and keep the run until the command has ended."""
+        linux.become_subreaper()
+        try:
+            self.shim = os.fork()
+        except OSError as problem:
+            self._run_bare("cannot start a process: %s" % problem.strerror)
+        if self.shim == 0:
+            shim.run(self.setup)
+        try:
+            close_all([self.setup.orders, *[stream.sink for stream in self.setup.streams]])
+            while True:
+                self._wait()
+                self._look()
+        except Exception:  # our own mistake must not become the caller's
+            self._wait_bluntly()
+
+    def _wait(self) -> None:
+        if self._deadline:
+            info = signal.sigtimedwait(signals.CATCHABLE, max(0.0, self._deadline - time.monotonic()))
+            if info is None:
+                self._leave()  # the disk did not answer in time
+        else:
+            info = signal.sigwaitinfo(signals.CATCHABLE)
+        if info.si_signo != signal.SIGCHLD:
+            self._signalled(info)
+
+    def _signalled(self, info: signal.struct_siginfo) -> None:
+        number = info.si_signo
+        if info.si_pid == os.getpid() or (number == signal.SIGCONT and info.si_pid == self.shim):
+            return
+        got = self.relay.group_got(self.shim, number)
+        if self.page.phase >= EXITED:
+            if number in FATAL:
+                self._leave()  # the command has gone, only its console keeps us, and nobody wants to wait for that
+        elif not got:
+            self.relay.pass_on(number)
+
+    # -- what the shared page says ----------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        page = self.page
+        for index in list(self._open):
+            if page.slots[index].state != FLOWING:
+                self._let_go(index)
+        if page.started_ns and not self.setup.released:
+            self.setup.released = True  # the command has its own copies
+            close_all(self.setup.extra)
+            replace_by_null(0)
+        if page.phase == DONE:
+            self._leave()
+        if page.phase == RECORDED and not self._deadline:
+            self._deadline = time.monotonic() + SYNC_SECONDS
+        if page.stops != self._stops:
+            self._stops = page.stops
+            if page.stopped:
+                signals.stop_like(page.stopped)
+        self._reap()
+
+    def _let_go(self, index: int) -> None:
+        """The stream has ended or its reader has gone: nothing of it may stay open in us."""
+        self._open.remove(index)
+        stream = self.setup.streams[index]
+        close_all([stream.source])
+        stream.console.close()
+
+    def _reap(self) -> None:
+        """Reap the shim, and the strangers that come to a subreaper; the command itself only after the shim's death."""
+        died = None
+        while True:
+            try:
+                pid, status, rusage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid == self.shim:
+                died = status
+            elif pid == self.page.child:
+                self._rusage = rusage
+                self.page.status = status
+                self.page.phase = max(self.page.phase, EXITED)
+        if died is not None:
+            self._shim_died(died)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _leave(self) -> NoReturn:
+        self.page.leaving = 1
+        signals.die_like(self.page.status)
+
+    def _run_bare(self, reason: str) -> NoReturn:
+        self.setup.abandon()
+        launch.run_bare(self.setup.spec.command, self.setup.inherited, self.setup.limits, reason)
+
+    def _shim_died(self, status: int) -> None:
+        page = self.page
+        if page.phase == DONE:
+            self._leave()
+        if page.phase == FAILED:
+            self._run_bare("cannot start a process: %s" % os.strerror(page.error))
+        # The command writes its pid into the page before anything else. Without a child of ours there is none.
+        deadline = time.monotonic() + BIRTH_SECONDS
+        while not page.child:
+            try:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                self._run_bare("the recorder could not be started")
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.0005)
+        TakeOver(self.setup, self.relay, status, self._rusage).work()
+        self._leave()
+
+    def _wait_bluntly(self) -> NoReturn:
+        """Only wait, and end like the command."""
+        while self.page.phase < EXITED:
+            try:
+                pid, status = os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+            if pid == self.page.child:
+                self.page.status = status
+                break
+        self._leave()
+
+
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Record the run that *arguments* describe (see `spec`); run its command bare when that cannot be."""
+    inherited = signals.Inherited()
+    limits = launch.Limits()
+    command = list(arguments[arguments.index("--") + 1 :]) if "--" in arguments else []
+    if not command:
+        os.write(2, b"flightlog: the keeper was started without a command\n")
+        os._exit(2)
+    try:
+        setup = Setup(RunSpec.from_arguments(arguments), inherited, limits)
+    except Exception as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
+        where = getattr(problem, "filename", None)
+        launch.run_bare(command, inherited, limits, "%s: %s" % (where, reason) if where else reason)
+    Keeper(setup).work()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,121 @@
+"""What keeper and shim write into the journal: that a run began, what captures it has, how it ended.
+
+Invariants: a record that cannot be written changes nothing for the command. Owns: the shape of these events. Leaves durability of
+the last one to `sync`, which its caller bounds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import identity, records
+from ..journal.encode import encode
+from ..journal.writer import Writer
+from . import evidence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+    from .pump import Pump
+    from .setup import Setup
+
+CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
+KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
+
+
+class Report:
+    """The writer of one process of the run.
+
+    Args:
+        setup: the plan of the run.
+        by: `shim` or `keeper`.
+    """
+
+    def __init__(self, setup: Setup, by: str) -> None:
+        self._setup = setup
+        self._by = by
+        head = {"run": setup.spec.run, "pipeline": setup.spec.pipeline, "role": by}
+        self._writer = Writer(setup.spool, lambda: head)
+
+    def event(self, name: str, data: dict[str, Any]) -> None:
+        """Write one event of this run. It survives any signal; never raises."""
+        payload = encode(records.event(name, self._setup.spec.run, data))
+        self._writer.append(payload, records.CRITICAL)
+
+    def started(self, child: int) -> None:
+        """Say that the command was started as process *child*."""
+        spec = self._setup.spec
+        self.event(
+            records.RUN_STARTED,
+            {
+                "pipeline": spec.pipeline,
+                "kind": "supervised",
+                "parent": spec.parent or None,
+                "origin": None,
+                "attempt": 1,
+                "command": spec.command,
+                "pid": child,
+                "start": identity.process_start_time(child),
+                "keeper": self._setup.keeper,
+                "cwd": _cwd(),
+                "uid": os.geteuid(),
+                "user": _user(),
+            },
+        )
+        for stream in self._setup.streams:
+            assert stream.capture is not None
+            data = {"writer": stream.capture.writer_id, "stream": stream.name, "merged": len(stream.numbers) > 1}
+            self.event(CAPTURE_OPENED, data)
+
+    def ended(self, status: int, pumps: Sequence[Pump], more: dict[str, Any]) -> None:
+        """Say how the command ended; *more* is evidence."""
+        data = evidence.describe(status)
+        data["by"] = self._by
+        data["error"] = None
+        data["captures"] = [capture_state(pump) for pump in pumps]
+        data.update(more)
+        self.event(records.RUN_ENDED, data)
+
+    def sync(self, pumps: Sequence[Pump]) -> None:
+        """Flush captures and journal to the disk. Blocks as long as the disk does; never raises."""
+        for pump in pumps:
+            try:
+                os.fdatasync(pump.capture.fd)
+            except OSError:
+                pass
+        self._writer.sync()
+
+
+def capture_state(pump: Pump) -> dict[str, Any]:
+    """Return where a capture stands: its bytes, those it could not take, those the console refused."""
+    return {
+        "writer": pump.capture.writer_id,
+        "stream": pump.name,
+        "bytes": pump.before + pump.end,
+        "lost": pump.lost,
+        "refused": pump.echo.refused,
+        "ended": pump.ended,
+    }
+
+
+def duration_ns(started_ns: int) -> int:
+    """Return the nanoseconds since *started_ns* (monotonic); 0 when that is not known."""
+    return time.monotonic_ns() - started_ns if started_ns else 0
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _user() -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError, OSError):
+        return str(os.geteuid())

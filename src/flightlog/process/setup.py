@@ -1,0 +1,103 @@
+"""Everything that stands before the first fork: descriptors, pipes, capture files, the shared page.
+
+Invariants: until `Setup` is complete nothing of the command has begun, so that any failure still lets it run bare. All of our
+descriptors are above 2 and closed by exec. Owns: the plan of one run, common to keeper and shim. Leaves forks to the keeper.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import identity
+from ..journal.capture import CaptureWriter
+from . import launch, linux
+from .descriptors import Console, inherited_numbers, is_same_output, is_writable, park_low_numbers
+from .page import make_page
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .launch import Limits
+    from .signals import Inherited
+    from .spec import RunSpec
+
+NAMES = {1: "stdout", 2: "stderr"}
+
+
+class Stream:
+    """One captured stream before anything flows: console, pipe, capture files.
+
+    Attributes:
+        name: `stdout` or `stderr`; `stdout` for both when they are one.
+        numbers: the descriptors of the command that the pipe replaces.
+        console: where its bytes go besides.
+        source, sink: the pipe.
+        capture: the files.
+    """
+
+    __slots__ = ("capture", "console", "name", "numbers", "sink", "source")
+
+    def __init__(self, numbers: list[int], source: int, sink: int) -> None:
+        self.numbers = numbers
+        self.name = NAMES[numbers[0]]
+        self.source, self.sink = source, sink
+        self.console = Console(numbers, os.fstat(source).st_dev)
+        self.capture = None  # type: CaptureWriter | None
+
+
+class Setup:
+    """The plan of one run. Making it opens pipes and files; raises OSError when the run cannot be recorded."""
+
+    def __init__(self, spec: RunSpec, inherited: Inherited, limits: Limits) -> None:
+        self.spec = spec
+        self.inherited = inherited
+        self.limits = limits
+        self.extra = inherited_numbers()
+        self.parked = park_low_numbers()
+        limits.lift()
+        self.released = False  # the keeper has let go of what only the command needs
+        self.keeper = os.getpid()
+        self.keeper_start = identity.process_start_time(self.keeper)
+        self.node = identity.node_name()
+        self.spool = os.path.abspath(identity.spool_dir())
+        self.control_page = identity.control_path(spec.config)
+        identity.make_spool(self.spool)
+        self.page = make_page()
+        # The keeper's orders to the shim; its end tells the shim that the keeper has died.
+        self.orders, self.order_sink = os.pipe()
+        self.streams = [Stream(numbers, *linux.capture_pipe()) for numbers in self._captured()]
+        try:
+            for stream in self.streams:
+                stream.capture = CaptureWriter(self.spool, self._meta(stream))
+                stream.capture.open()
+        except BaseException:
+            self.abandon()
+            raise
+        self.environment = launch.child_environment(self)
+
+    def _captured(self) -> list[list[int]]:
+        """Return the descriptors to capture, those together whose order of writes can be seen."""
+        numbers = [number for number in (1, 2) if number not in self.parked and is_writable(number)]
+        if len(numbers) == 2 and is_same_output(1, 2):
+            return [numbers]
+        return [[number] for number in numbers]
+
+    def _meta(self, stream: Stream) -> dict[str, object]:
+        meta = {
+            "stream": stream.name,
+            "run": self.spec.run,
+            "pipeline": self.spec.pipeline,
+            "node": self.node,
+            "boot": identity.boot_id(),
+            "uid": os.geteuid(),
+            "pid": 0,
+            "keeper": [self.keeper, self.keeper_start],
+        }  # type: dict[str, object]
+        if len(stream.numbers) > 1:
+            meta["merged"] = True
+        return meta
+
+    def abandon(self) -> None:
+        """The command runs bare after all: what was begun has ended."""
+        for stream in self.streams:
+            if stream.capture is not None:
+                stream.capture.end()

@@ -1,0 +1,95 @@
+"""What is to be run: the order that the command line gives to the keeper, as an argument list and back.
+
+Owns: the keeper's options and the default name of a pipeline. Leaves reading configuration to the command line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Sequence
+
+_LAUNCHERS = frozenset(("env", "nice", "nohup", "time", "stdbuf", "ionice", "setsid", "sudo"))
+_VALUE_OPTIONS = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # of Python: the next argument is theirs
+
+
+class RunSpec:
+    """One order.
+
+    Attributes:
+        command: program and arguments, as the user typed them.
+        pipeline: the name the run goes under.
+        run: its ULID; made here when none is given.
+        parent: the run around it, or empty.
+        config: absolute path of the config file that applies, or empty.
+    """
+
+    __slots__ = ("command", "config", "parent", "pipeline", "run")
+
+    def __init__(
+        self, command: Sequence[str], pipeline: str = "", run: str = "", parent: str = "", config: str = ""
+    ) -> None:
+        self.command = list(command)
+        self.pipeline = pipeline or default_pipeline(self.command)
+        self.run = run or identity.new_ulid()
+        self.parent = parent
+        self.config = config
+
+    def to_arguments(self) -> list[str]:
+        """Return the keeper's arguments for this order."""
+        options = []  # type: list[str]
+        for name in ("run", "pipeline", "parent", "config"):
+            value = getattr(self, name)
+            if value:
+                options += ["--" + name, value]
+        return [*options, "--", *self.command]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> RunSpec:
+        """Read what `to_arguments` wrote. Raises ValueError for anything else."""
+        values = {"run": "", "pipeline": "", "parent": "", "config": ""}
+        rest = list(arguments)
+        while rest and rest[0] != "--":
+            name = rest.pop(0)
+            if not rest or name[:2] != "--" or name[2:] not in values:
+                raise ValueError("unknown option %r" % name)
+            values[name[2:]] = rest.pop(0)
+        command = rest[1:]
+        if not command:
+            raise ValueError("no command")
+        return cls(command, **values)
+
+
+def default_pipeline(command: Sequence[str]) -> str:
+    """Return what a run of *command* is called when nobody said: the script's name, the module's, else the program's."""
+    words = list(command)
+    while len(words) > 1 and os.path.basename(words[0]) in _LAUNCHERS:
+        words.pop(0)
+        while len(words) > 1 and (words[0].startswith("-") or "=" in words[0]):
+            words.pop(0)
+    name = os.path.basename(words[0]) if words else ""
+    if name.startswith(("python", "pypy")):
+        name = _python_target(words[1:]) or name
+    for suffix in (".py", ".pyc", ".sh", ".pl", ".rb", ".R", ".js"):
+        if name.endswith(suffix) and name != suffix:
+            return name[: -len(suffix)]
+    return name or "command"
+
+
+def _python_target(arguments: Sequence[str]) -> str:
+    index = 0
+    while index < len(arguments):
+        word = arguments[index]
+        if word == "-m":
+            return arguments[index + 1] if index + 1 < len(arguments) else ""
+        if word in ("-c", "-") or word.startswith("-c"):
+            return ""
+        if not word.startswith("-"):
+            name = os.path.basename(word)
+            return os.path.basename(os.path.dirname(os.path.abspath(word))) if name == "__main__.py" else name
+        index += 2 if word in _VALUE_OPTIONS else 1
+    return ""
