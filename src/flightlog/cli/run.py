@@ -1,0 +1,83 @@
+"""`flightlog run [--pipeline NAME] -- COMMAND`: run any command under the recorder.
+
+Invariants: the process that the user started becomes the keeper by exec, so that its pid, its signals and its exit status are the
+command's as far as the caller can tell. The kill switch turns it into a plain exec. Nothing here delays the command noticeably.
+Owns: options and the decision to record. Leaves everything after the exec to `process.keeper`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+from .. import identity
+from ..config import switch
+from ..process import launch
+from ..process.spec import RunSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper.py")
+
+
+@click.command(
+    "run",
+    short_help="Run a command and record it.",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
+)
+@click.option("-n", "--pipeline", metavar="NAME", default="", help="Name of the pipeline; default: the script's name.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(pipeline: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND and record its output, its log records and its end.
+
+    The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
+    """
+    start(list(command), pipeline)
+
+
+def start(command: list[str], pipeline: str = "") -> NoReturn:
+    """Become the keeper of *command*, or, when monitoring is switched off, *command* itself."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the keeper is there Ctrl-C ends this as it would end the command
+    config = switch.find_config()
+    environment = launch.user_environment()
+    if not switch.file_enabled(config):
+        _become_command(command, environment)
+    _ensure_agent()
+    spec = RunSpec(command, pipeline, parent=_parent(), config=config)
+    keeper = [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
+    try:
+        os.execve(sys.executable, keeper, environment)
+    except OSError as problem:
+        click.echo("flightlog: this run is not recorded: %s: %s" % (sys.executable, problem.strerror), err=True)
+        _become_command(command, environment)
+
+
+def _parent() -> str:
+    """Return the run around this one, when there is one."""
+    outer = os.environ.get("FLIGHTLOG_RUN", "")
+    return outer if identity.is_ulid(outer) else ""
+
+
+def _ensure_agent() -> None:
+    """Start the agent in the background if none runs. A failure must not keep the command waiting: it is recorded all the same."""
+    try:
+        from ..daemons import ensure_agent
+    except ImportError:
+        return
+    try:
+        ensure_agent()
+    except Exception as problem:
+        if os.environ.get("FLIGHTLOG_DEBUG"):
+            click.echo("flightlog: no agent: %s" % problem, err=True)
+
+
+def _become_command(command: list[str], environment: dict[bytes, bytes]) -> NoReturn:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    launch.exec_failed(command[0], launch.become(command, environment))
