@@ -43,7 +43,9 @@ def run(pipeline: str, command: tuple[str, ...]) -> None:
 def start(command: list[str], pipeline: str = "") -> NoReturn:
     """Become the keeper of *command*, or, when monitoring is switched off, *command* itself."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the keeper is there Ctrl-C ends this as it would end the command
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # until the keeper is there Ctrl-C ends this as it would end the command
     config = switch.find_config()
     environment = launch.user_environment()
     if not switch.file_enabled(config):

@@ -89,7 +89,7 @@ def is_same_output(first: int, second: int) -> bool:
 
 def park_low_numbers() -> list[int]:
     """Put /dev/null on those of 0, 1, 2 that are closed, so that nothing of ours gets there; return which. Closed by exec."""
-    parked = []
+    parked = []  # type: list[int]
     while True:
         fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         if fd > 2:
@@ -110,7 +110,7 @@ def replace_by_null(number: int) -> None:
 
 def inherited_numbers() -> list[int]:
     """Return the descriptors above 2 that an exec would pass on. To be asked before we open any."""
-    found = []
+    found = []  # type: list[int]
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:

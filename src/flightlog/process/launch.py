@@ -39,7 +39,9 @@ class Limits:
                 continue
             for wanted in (resource.RLIM_INFINITY, hard):
                 try:
-                    resource.setrlimit(kind, (wanted, max(wanted, hard) if wanted != resource.RLIM_INFINITY else wanted))
+                    resource.setrlimit(
+                        kind, (wanted, max(wanted, hard) if wanted != resource.RLIM_INFINITY else wanted)
+                    )
                 except (OSError, ValueError):
                     continue
                 self._before.append((kind, (soft, hard)))

@@ -13,21 +13,24 @@ import os
 import struct
 import termios
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _SUBREAPER, _DUMPABLE = 36, 4  # prctl(2)
 _KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "i686": 349, "armv7l": 378, "ppc64le": 354, "s390x": 343}
 F_SETPIPE_SZ = 1031  # fcntl(2)
 PIPE_BYTES = 1 << 20
 
+_libc: Any = None
+_sendfile: Any = None
 try:
     _libc = ctypes.CDLL(None, use_errno=True)
-except OSError:  # a static interpreter
-    _libc = None  # type: ignore[assignment]
-try:
     _sendfile = _libc.sendfile
     _sendfile.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
     _sendfile.restype = ctypes.c_ssize_t
-except AttributeError:
-    _sendfile = None
+except (OSError, AttributeError):  # a static interpreter, another system
+    pass
 
 
 def prctl(option: int, value: int) -> bool:

@@ -46,7 +46,8 @@ class Slot(ctypes.Structure):
 
     def address(self) -> int:
         """Return the address of the active offset, for the kernel to move on."""
-        return ctypes.addressof(self) + (Slot.offset1 if self.active else Slot.offset0).offset  # type: ignore[attr-defined]
+        field = Slot.offset1 if self.active else Slot.offset0
+        return ctypes.addressof(self) + int(field.offset)  # type: ignore[attr-defined]
 
     def turn_to(self, number: int) -> None:
         """Go on at the beginning of segment *number*."""

@@ -191,7 +191,9 @@ class Pump:
 
     def _capture_failed(self, problem: OSError) -> None:
         if problem.errno == errno.EFBIG and self.end >= SMALL_BYTES:
-            self._rotate_at = self.end  # a limit on the size of files: a new one as soon as the console has all of this one
+            self._rotate_at = (
+                self.end
+            )  # a limit on the size of files: a new one as soon as the console has all of this one
             self._after_echo()
             if self._rotate_at <= self.end or self.end == 0:
                 return

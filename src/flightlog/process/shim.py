@@ -120,9 +120,9 @@ class Shim:
         ended = 0
         self._look_at_child()
         while True:
-            if self._exited and not self._done and all([pump.reached() for pump in self.pumps]):
+            if self._exited and not self._done and all(pump.reached() for pump in self.pumps):
                 self._finish()
-            if self._done and all([pump.ended for pump in self.pumps]):
+            if self._done and all(pump.ended for pump in self.pumps):
                 return
             ready = loop.turn(None)
             if self._wakes in ready:
@@ -202,7 +202,7 @@ class Shim:
 
     def _finish(self) -> None:
         """Record the end, reap, and let the keeper go."""
-        more = {"duration_ns": report.duration_ns(self.page.started_ns), "pid": self.child}  # type: dict[str, Any]
+        more: dict[str, Any] = {"duration_ns": report.duration_ns(self.page.started_ns), "pid": self.child}
         more["zombie"] = evidence.of_zombie(self.child)
         after = evidence.oom_kills()
         if after is not None and self._oom_before is not None:
@@ -220,7 +220,7 @@ class Shim:
         self._nudge()  # from here on it waits for the disk a second at most
         self.report.sync(self.pumps)
         self._done = True
-        late = not all([pump.ended for pump in self.pumps])
+        late = not all(pump.ended for pump in self.pumps)
         self.page.phase = DONE
         self._nudge()
         if late:  # descendants still hold the output: go on behind everybody's back

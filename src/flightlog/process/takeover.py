@@ -59,7 +59,7 @@ class TakeOver:
     def work(self) -> None:
         """Return when the keeper may end like the command; its wait status is then in the shared page."""
         loop = Loop(self.pumps, [])
-        while not (self._exited and all([pump.reached() for pump in self.pumps])):
+        while not (self._exited and all(pump.reached() for pump in self.pumps)):
             loop.turn(POLL_SECONDS)
             self._reap()
             while True:
@@ -73,7 +73,7 @@ class TakeOver:
                 elif info.si_signo in FATAL:
                     return
         self._record()
-        if not all([pump.ended for pump in self.pumps]):
+        if not all(pump.ended for pump in self.pumps):
             self._stay_behind(loop)
 
     def _reap(self) -> None:
@@ -144,7 +144,7 @@ class TakeOver:
                 assert stream.capture is not None
                 stream.capture.share()
             os.chdir("/")
-            while not all([pump.ended for pump in self.pumps]):
+            while not all(pump.ended for pump in self.pumps):
                 loop.turn(None)
         finally:
             os._exit(0)
