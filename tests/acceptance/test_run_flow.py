@@ -59,7 +59,9 @@ def test_yes_into_head_ends_at_once_by_sigpipe(tmp_path):
 def test_a_reader_that_goes_is_noticed_before_the_next_write(tmp_path):
     """The command writes once more after its reader went: that write must fail, as it does bare."""
     script = "trap 'exit 9' USR1; echo a; read x; echo b; echo status $? >&2"
-    keeper = start(["sh", "-c", script], tmp_path, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    keeper = start(
+        ["sh", "-c", script], tmp_path, stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert keeper.stdout.readline() == b"a\n"
     shim, child = running.shim_and_child(keeper.pid)
     keeper.stdout.close()
@@ -141,7 +143,9 @@ def test_command_substitution_waits_for_whoever_holds_the_output_and_no_longer(t
     env = running.environment(tmp_path)
     line = 'x=$("$@"); echo "[$x] $?"'
     done = subprocess.run(
-        ["sh", "-c", line, "sh", *running.kept(["sh", "-c", "(sleep 0.2; echo late) & echo main"])], env=env, capture_output=True
+        ["sh", "-c", line, "sh", *running.kept(["sh", "-c", "(sleep 0.2; echo late) & echo main"])],
+        env=env,
+        capture_output=True,
     )
     assert done.stdout == b"[main\nlate] 0\n"
 
@@ -178,7 +182,11 @@ def marked(n, text):
 
 
 def test_verified_marks_vanish_from_the_console_and_stay_in_the_capture(tmp_path):
-    raw = b"plain\n" + b"".join(marked(i, b"record %d\n" % i) + b"record %d\n" % i for i in range(3000)) + b"\x1b[31mred\n"
+    raw = (
+        b"plain\n"
+        + b"".join(marked(i, b"record %d\n" % i) + b"record %d\n" % i for i in range(3000))
+        + b"\x1b[31mred\n"
+    )
     (tmp_path / "raw").write_bytes(raw)
     code, out, _ = running.run(running.kept(["cat", str(tmp_path / "raw")]), tmp_path)
     assert out == b"plain\n" + b"".join(b"record %d\n" % i for i in range(3000)) + b"\x1b[31mred\n"

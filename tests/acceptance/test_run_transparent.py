@@ -19,7 +19,7 @@ CASES = {
     "yes into head inside": "yes | head -1",
     "limit on file sizes": "ulimit -f 1; head -c 5000 /dev/zero; echo done; head -c 5000 /dev/zero > big; echo $?",
     "reads stdin": "cat; echo end",
-    "reads part of stdin": "head -1; read x; echo \"[$x]\"",
+    "reads part of stdin": 'head -1; read x; echo "[$x]"',
     "no final newline": "printf abc; printf def >&2",
     "binary": r"printf '\000\001\377\200\n\033[31mred\033[0m\r50%%\r100%%\n'; head -c 100000 /dev/urandom > r; cat r | md5sum > s; cat r > /dev/null",
     "incomplete mark": r"printf '\033_fl;0123'; printf 'tail\033'",
@@ -57,7 +57,9 @@ def test_same_as_bare(tmp_path, name):
 
 @pytest.mark.parametrize("command", [["nosuchcommand"], ["/etc/passwd"], ["/"], ["./missing"], [""], ["/etc/passwd/x"]])
 def test_what_cannot_be_executed_ends_like_env(tmp_path, command):
-    expected = subprocess.run(["env", "--", *command], capture_output=True, check=False).returncode if command[0] else 127
+    expected = (
+        subprocess.run(["env", "--", *command], capture_output=True, check=False).returncode if command[0] else 127
+    )
     code, out, err = running.run(running.kept(command), tmp_path / "home", cwd=str(tmp_path))
     assert (code, out) == (expected, b"")
     assert err.startswith(b"flightlog: %s: " % command[0].encode()) and err.count(b"\n") == 1
@@ -117,7 +119,12 @@ print(json.dumps({
 
 def seen_by_child(command, tmp_path, **how):
     done = subprocess.run(
-        command, capture_output=True, env=running.environment(tmp_path / "home", LC_ALL=""), check=True, cwd=tmp_path, **how
+        command,
+        capture_output=True,
+        env=running.environment(tmp_path / "home", LC_ALL=""),
+        check=True,
+        cwd=tmp_path,
+        **how,
     )
     import json
 
@@ -173,7 +180,9 @@ def test_closed_descriptors_stay_closed(tmp_path, closed):
         command = running.kept(command) if name == "kept" else command
         shut = " ".join(f"{n}{'<' if n == '0' else '>'}&-" for n in closed)
         code = subprocess.run(
-            ["sh", "-c", f'exec {shut}; exec "$@"', "sh", *command], env=running.environment(tmp_path / "home"), check=False
+            ["sh", "-c", f'exec {shut}; exec "$@"', "sh", *command],
+            env=running.environment(tmp_path / "home"),
+            check=False,
         ).returncode
         assert code == 0
         seen.append((tmp_path / name).read_text())
@@ -183,7 +192,9 @@ def test_closed_descriptors_stay_closed(tmp_path, closed):
 def test_a_descriptor_that_cannot_be_written_is_left_alone(tmp_path):
     for line in (["sh", "-c", "echo x; echo $? >&2"], running.kept(["sh", "-c", "echo x; echo $? >&2"])):
         with open(os.devnull) as null:
-            done = subprocess.run(line, stdout=null, stderr=subprocess.PIPE, env=running.environment(tmp_path), check=False)
+            done = subprocess.run(
+                line, stdout=null, stderr=subprocess.PIPE, env=running.environment(tmp_path), check=False
+            )
         assert done.stderr.splitlines()[-1] not in (b"0",)
 
 

@@ -27,13 +27,15 @@ from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
 from flightlog.process.relay import Relay
 from flightlog.process.setup import Setup
 from flightlog.process.spec import RunSpec
-from flightlog.process.takeover import FATAL, SYNC_SECONDS, TakeOver
+from flightlog.process.takeover import FATAL, SETTLE_NS, SYNC_SECONDS, TakeOver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn, Sequence
 
 BIRTH_SECONDS = 1.0
+MAX_BIRTHS = 3
+DECIDE_SECONDS = 0.001
 
 
 class Keeper:
@@ -42,8 +44,8 @@ class Keeper:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.page = setup.page
-        self.relay = Relay(setup.page, setup.order_sink)
         self.shim = 0
+        self._births = 1
         self._open = list(range(len(setup.streams)))  # streams whose ends we still hold
         self._stops = 0
         self._deadline = 0.0
@@ -52,40 +54,53 @@ class Keeper:
     def work(self) -> NoReturn:
         """Start the shim and keep the run until the command has ended."""
         linux.become_subreaper()
+        self._fork_shim()
         try:
-            self.shim = os.fork()
-        except OSError as problem:
-            self._run_bare("cannot start a process: %s" % problem.strerror)
-        if self.shim == 0:
-            shim.run(self.setup)
-        try:
-            close_all([self.setup.orders, *[stream.sink for stream in self.setup.streams]])
             while True:
                 self._wait()
                 self._look()
         except Exception:  # our own mistake must not become the caller's
             self._wait_bluntly()
 
-    def _wait(self) -> None:
-        if self._deadline:
-            info = signal.sigtimedwait(signals.CATCHABLE, max(0.0, self._deadline - time.monotonic()))
-            if info is None:
-                self._leave()  # the disk did not answer in time
-        else:
-            info = signal.sigwaitinfo(signals.CATCHABLE)
-        if info.si_signo != signal.SIGCHLD:
-            self._signalled(info)
+    def _fork_shim(self) -> None:
+        self.relay = Relay(self.page, self.setup.order_sink)
+        self.page.cleared = 0
+        try:
+            self.shim = os.fork()
+        except OSError as problem:
+            self._run_bare("cannot start a process: %s" % problem.strerror)
+        if self.shim == 0:
+            shim.run(self.setup)
+        close_all([self.setup.orders, *[stream.sink for stream in self.setup.streams]])
 
-    def _signalled(self, info: signal.struct_siginfo) -> None:
-        number = info.si_signo
-        if info.si_pid == os.getpid() or (number == signal.SIGCONT and info.si_pid == self.shim):
-            return
-        got = self.relay.group_got(self.shim, number)
-        if self.page.phase >= EXITED:
-            if number in FATAL:
-                self._leave()  # the command has gone, only its console keeps us, and nobody wants to wait for that
-        elif not got:
-            self.relay.pass_on(number)
+    def _wait(self) -> None:
+        """Wait for a signal and see to it. All that wait are taken at once: those that stay in the queue are merged there."""
+        info = self._next(None)
+        while info is not None:
+            if info.si_signo != signal.SIGCHLD and not self._is_our_own(info):
+                if self.page.phase < EXITED:
+                    self.relay.note(self.shim, info.si_signo)
+                elif info.si_signo in FATAL and time.monotonic_ns() - self.page.exited_ns > SETTLE_NS:
+                    self._leave()  # the command has gone, only its console keeps us, and nobody wants to wait for that
+            info = self._next(0.0)
+        for number in self.relay.decide(self.shim):
+            if self.page.phase < EXITED:
+                self.relay.pass_on(number)
+
+    def _next(self, seconds: float | None) -> signal.struct_siginfo | None:
+        if seconds is None and self.relay.undecided:
+            seconds = DECIDE_SECONDS
+        elif seconds is None and self._deadline:
+            seconds = self._deadline - time.monotonic()
+            if seconds <= 0.0:
+                self._leave()  # the disk did not answer in time
+        if seconds is None:
+            return signal.sigwaitinfo(signals.CATCHABLE)
+        return signal.sigtimedwait(signals.CATCHABLE, seconds)
+
+    def _is_our_own(self, info: signal.struct_siginfo) -> bool:
+        """Tell whether keeper or shim sent it, for its own ends."""
+        return info.si_pid == os.getpid() or (info.si_signo == signal.SIGCONT and info.si_pid == self.shim)
 
     # -- what the shared page says ----------------------------------------------------------------------------------
 
@@ -156,12 +171,23 @@ class Keeper:
             try:
                 os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                self._run_bare("the recorder could not be started")
+                return self._begin_again()
             if time.monotonic() > deadline:
                 break
             time.sleep(0.0005)
         TakeOver(self.setup, self.relay, status, self._rusage).work()
         self._leave()
+
+    def _begin_again(self) -> None:
+        """The shim died before there was a command: nothing has happened yet."""
+        self._births += 1
+        if self._births > MAX_BIRTHS:
+            self._run_bare("its recorder dies at once")
+        try:
+            self.setup.renew()
+        except OSError as problem:
+            self._run_bare("no pipes: %s" % problem.strerror)
+        self._fork_shim()
 
     def _wait_bluntly(self) -> NoReturn:
         """Only wait, and end like the command."""

@@ -66,6 +66,7 @@ class Page(ctypes.Structure):
     child: int  # shim, and the command itself: its pid
     child_start: int  # shim: its start time, in clock ticks since boot
     started_ns: int  # shim: monotonic, when it was let go
+    exited_ns: int  # shim: monotonic, when its death was seen
     status: int  # shim: wait status; meaningful from EXITED on
     exec_error: int  # shim: errno when the command could not be executed
     stopped: int  # shim: the signal that stopped the command, 0 while it runs
@@ -79,6 +80,7 @@ class Page(ctypes.Structure):
         ("child", ctypes.c_int64),
         ("child_start", ctypes.c_int64),
         ("started_ns", ctypes.c_int64),
+        ("exited_ns", ctypes.c_int64),
         ("status", ctypes.c_int64),
         ("exec_error", ctypes.c_int64),
         ("stopped", ctypes.c_int64),

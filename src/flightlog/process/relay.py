@@ -1,12 +1,15 @@
 """Signals that the keeper got: which of them the command has not got yet, and giving it those, once.
 
-Who sent a signal says nothing: a terminal sends to the group, or to a session's leader alone. So the shim is asked, which is in the
-same group, has all signals blocked, and therefore shows one sent to the group as pending. Owns: this. Leaves waiting to the keeper.
+Who sent a signal says nothing: a terminal sends to the group, or to a session's leader alone. So the shim is asked,
+which is in the same group, has all signals blocked, and therefore shows one sent to the group as pending. Equal signals
+that come so close together that the kernel merges them in one of us count as one, as they do in a program that has not
+got round to the first. Owns: this. Leaves waiting to the keeper.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from .. import identity
@@ -33,31 +36,62 @@ class Relay:
         self._page = page
         self._orders = orders
         self._sent = 0
-        self._stuck = set()  # type: set[int]  # orders that the shim has not carried out: its queue says nothing about them
+        self._stuck = set()  # type: set[int]  # not taken out by the shim: its queue says nothing about them
+        self._open = []  # type: list[tuple[float, int]]  # (when to decide, signal)
 
-    def group_got(self, shim: int, number: int) -> bool:
-        """Tell whether the group got signal *number*, and make the shim ready for the next one. Blocks for 5 ms, at most 55 ms."""
+    @property
+    def undecided(self) -> bool:
+        """Some signal may still turn out to have gone to the group: call `decide` within a millisecond."""
+        return bool(self._open)
+
+    def note(self, shim: int, number: int) -> None:
+        """The keeper got signal *number*. Returns at once, or, if the group got it, when the shim is ready for the next."""
+        if not self._is_with_group(shim, number):
+            self._open.append((time.monotonic() + CANARY_SECONDS, number))
+
+    def decide(self, shim: int) -> list[int]:
+        """Return the signals that turned out to be for the keeper alone: to be passed on now."""
+        alone = []
+        for entry in list(self._open):
+            if entry not in self._open:
+                continue  # settled with an equal one
+            deadline, number = entry
+            if self._is_with_group(shim, number):
+                continue
+            if time.monotonic() >= deadline:
+                self._open.remove(entry)
+                alone.append(number)
+        return alone
+
+    def _is_with_group(self, shim: int, number: int) -> bool:
         if number in self._stuck:
             if self._page.cleared < self._sent:
                 return False
             self._stuck.clear()
-        deadline = time.monotonic() + CANARY_SECONDS
-        while not signals.is_pending(shim, number):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.0005)
+        if not signals.is_pending(shim, number):
+            return False
+        while True:
+            self._clear(number)
+            # One more that came before the shim's was taken out has been merged there.
+            merged = signal.sigtimedwait({number}, 0) is not None
+            if not merged or number in self._stuck or not signals.is_pending(shim, number):
+                break
+        self._open = [entry for entry in self._open if entry[1] != number]
+        return True
+
+    def _clear(self, number: int) -> None:
+        """Have the signal taken out of the shim's queue."""
         try:
             os.write(self._orders, bytes((number,)))
         except OSError:
-            return True
+            return
         self._sent += 1
         deadline = time.monotonic() + ACK_SECONDS
         while self._page.cleared < self._sent:
             if time.monotonic() > deadline:
                 self._stuck.add(number)
-                break
-            time.sleep(0.0002)
-        return True
+                return
+            time.sleep(0.0001)
 
     def pass_on(self, number: int) -> None:
         """Send signal *number* to the command; wait for it to exist, if need be. Never raises."""

@@ -11,7 +11,7 @@ import os
 from .. import identity
 from ..journal.capture import CaptureWriter
 from . import launch, linux
-from .descriptors import Console, inherited_numbers, is_same_output, is_writable, park_low_numbers
+from .descriptors import Console, close_all, inherited_numbers, is_same_output, is_writable, park_low_numbers
 from .page import make_page
 
 TYPE_CHECKING = False
@@ -95,6 +95,14 @@ class Setup:
         if len(stream.numbers) > 1:
             meta["merged"] = True
         return meta
+
+    def renew(self) -> None:
+        """Make the pipes anew: a shim died before it had begun the command. Raises OSError."""
+        close_all([self.order_sink, *[stream.source for stream in self.streams]])
+        self.orders, self.order_sink = os.pipe()
+        for stream in self.streams:
+            stream.source, stream.sink = linux.capture_pipe()
+        self.environment = launch.child_environment(self)
 
     def abandon(self) -> None:
         """The command runs bare after all: what was begun has ended."""

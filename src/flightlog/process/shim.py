@@ -196,6 +196,7 @@ class Shim:
             else:
                 self._exited = True
                 self.page.status = evidence.wait_status(result.si_code, result.si_status)
+                self.page.exited_ns = time.monotonic_ns()
                 self.page.phase = EXITED
                 for pump in self.pumps:
                     pump.set_goal()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.02
 SYNC_SECONDS = 1.0
+SETTLE_NS = 200_000_000  # a signal within this of the command's death may be the one it died of
 FATAL = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT))
 
 
@@ -70,7 +71,7 @@ class TakeOver:
                     continue
                 if not self._exited:
                     self.relay.pass_on(info.si_signo)
-                elif info.si_signo in FATAL:
+                elif info.si_signo in FATAL and time.monotonic_ns() - self.page.exited_ns > SETTLE_NS:
                     return
         self._record()
         if not all(pump.ended for pump in self.pumps):
@@ -98,6 +99,7 @@ class TakeOver:
 
     def _set_exited(self) -> None:
         self._exited = True
+        self.page.exited_ns = self.page.exited_ns or time.monotonic_ns()
         for pump in self.pumps:
             pump.set_goal()
 
