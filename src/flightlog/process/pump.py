@@ -31,6 +31,7 @@ READ_BYTES = 1 << 16
 BUDGET_BYTES = 1 << 20  # per turn, so that no stream starves the other
 SMALL_BYTES = 1 << 16  # a limit on file sizes below this: too many segments
 HOLD_SECONDS = 0.02
+SLACK_BYTES = 2 << 20  # how much longer a segment may become
 RETRY_SECONDS = 1.0
 STAMP_NS = 1_000_000
 _splice = getattr(os, "splice", None)
@@ -81,7 +82,10 @@ class Pump:
             return False
         if self._on_detour():
             return not self.echo.pending
-        return self.end - self.slot.offset <= LAG_BYTES and self.end < self._rotate_at
+        if self.end - self.slot.offset > LAG_BYTES:
+            return False
+        # The next segment waits for the rest of a mark: a console position in the middle of one would show it.
+        return self.end < self._rotate_at + (SLACK_BYTES if self.echo.holding else 0)
 
     def wake_at(self) -> float:
         """Return when `tick` has to be called although nothing happens (monotonic seconds); 0.0 for never."""
@@ -191,9 +195,9 @@ class Pump:
 
     def _capture_failed(self, problem: OSError) -> None:
         if problem.errno == errno.EFBIG and self.end >= SMALL_BYTES:
-            self._rotate_at = (
-                self.end
-            )  # a limit on the size of files: a new one as soon as the console has all of this one
+            # A limit on the size of files: a new one as soon as the console has all of this one.
+            self.echo.release()
+            self._rotate_at = self.end
             self._after_echo()
             if self._rotate_at <= self.end or self.end == 0:
                 return

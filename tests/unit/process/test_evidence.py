@@ -1,0 +1,52 @@
+"""Wait statuses in words, and what waitid(2) says as a wait status."""
+
+import os
+import signal
+
+import pytest
+from flightlog.process import evidence
+
+
+@pytest.mark.parametrize("how", [0, 1, 255, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGSEGV])
+def test_waitid_and_wait_agree(how):
+    pid = os.fork()
+    if pid == 0:
+        if how >= 0:
+            os._exit(how)
+        signal.signal(-how, signal.SIG_DFL) if how != -signal.SIGKILL else None
+        os.kill(os.getpid(), -how)
+        os._exit(99)
+    info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    status = evidence.wait_status(info.si_code, info.si_status)
+    assert status == os.waitpid(pid, 0)[1]
+    words = evidence.describe(status)
+    assert words["exit_code"] == (how if how >= 0 else None)
+    assert words["term_signal"] == (signal.Signals(-how).name if how < 0 else None)
+    assert words["status"] == ("ok" if how == 0 else "failed")
+
+
+def test_a_core_is_noted():
+    assert evidence.describe(evidence.wait_status(evidence.CLD_DUMPED, 11))["core"] is True
+
+
+def test_names_of_signals():
+    assert evidence.signal_name(11) == "SIGSEGV"
+    assert evidence.signal_name(int(signal.SIGRTMIN) + 3) == "SIGRTMIN+3"
+    assert evidence.signal_name(127) == "SIG127"
+
+
+def test_a_zombie_still_tells_its_io():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert "wchar" in evidence.of_zombie(pid)
+    os.waitpid(pid, 0)
+    assert evidence.of_zombie(pid) == {}
+
+
+def test_oom_counter_of_both_kinds(tmp_path):
+    new = tmp_path / "memory.events"
+    new.write_text("low 0\noom 2\noom_kill 3\n")
+    assert evidence._counter(str(new), None) == 3
+    assert evidence._counter(str(tmp_path / "missing"), 7) == 7
