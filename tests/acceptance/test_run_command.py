@@ -26,7 +26,9 @@ def no_agent(monkeypatch, tmp_path):
 
 
 def test_the_keeper_has_the_pid_that_was_started(tmp_path):
-    keeper = subprocess.Popen([*RUN, "--", "sh", "-c", "echo $FLIGHTLOG_KEEPER"], env=running.environment(tmp_path), stdout=-1)
+    keeper = subprocess.Popen(
+        [*RUN, "--", "sh", "-c", "echo $FLIGHTLOG_KEEPER"], env=running.environment(tmp_path), stdout=-1
+    )
     out, _ = keeper.communicate(timeout=30)
     assert int(out.split(b":")[0]) == keeper.pid
 
@@ -35,7 +37,9 @@ def test_name_options_and_parent(tmp_path):
     outer = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     env = running.environment(tmp_path, FLIGHTLOG_RUN=outer)
     code, out, _ = running.run(
-        [*RUN, "--pipeline", "orders", "sh", "-c", 'printf "%s " "$@" $FLIGHTLOG_PIPELINE', "sh", "-n", "--x"], tmp_path, env=env
+        [*RUN, "--pipeline", "orders", "sh", "-c", 'printf "%s " "$@" $FLIGHTLOG_PIPELINE', "sh", "-n", "--x"],
+        tmp_path,
+        env=env,
     )
     assert (code, out) == (0, b"-n --x orders ")
     started = running.events(tmp_path)[0]["x"]

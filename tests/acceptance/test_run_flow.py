@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import zlib
 
 import pytest
 import running
+
 from flightlog.journal import mark
 from waiting import wait_until
 
@@ -244,6 +246,18 @@ def test_a_spool_that_cannot_be_made_means_one_line_and_the_bare_command(tmp_pat
     (tmp_path / "home").write_text("not a folder")
     code, out, err = running.run(running.kept(["sh", "-c", "echo hi; exit 3"]), tmp_path / "home")
     assert (code, out) == (3, b"hi\n")
+    assert err.count(b"\n") == 1 and err.startswith(b"flightlog: this run is not recorded: ")
+
+
+def test_a_damaged_installation_means_one_line_and_the_bare_command(tmp_path):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(running.KEEPER[-1])))
+    shutil.copytree(
+        os.path.join(root, "flightlog"), tmp_path / "flightlog", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tmp_path / "flightlog" / "process" / "page.py").unlink()
+    keeper = [PY, "-I", "-S", str(tmp_path / "flightlog" / "process" / "keeper.py"), "--run", "x", "--"]
+    code, out, err = running.run([*keeper, "sh", "-c", "echo hi; kill -PIPE $$"], tmp_path / "home")
+    assert (code, out) == (-signal.SIGPIPE, b"hi\n")
     assert err.count(b"\n") == 1 and err.startswith(b"flightlog: this run is not recorded: ")
 
 

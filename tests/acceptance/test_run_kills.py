@@ -9,6 +9,7 @@ import time
 
 import pytest
 import running
+
 from waiting import wait_until
 
 PY = sys.executable

@@ -11,6 +11,7 @@ import time
 
 import pytest
 import running
+
 from waiting import wait_until
 
 PY = sys.executable
@@ -267,14 +268,13 @@ def test_ctrl_c_and_the_default_action(tmp_path, terminal):
 
 def test_a_hung_up_terminal_hangs_up_the_command(tmp_path, terminal):
     """The keeper is the session's leader: the kernel tells it alone, so it has to pass that on."""
-    program = terminal(
-        running.kept(["sh", "-c", "trap 'echo hup > out; exit 0' HUP; echo up; while :; do sleep 0.05; done"])
-    )
+    script = f"trap 'echo hup > {tmp_path}/out; exit 0' HUP; echo up; while :; do sleep 0.05; done"
+    program = terminal(running.kept(["sh", "-c", script]))
     program.expect(b"up")
     os.close(program.fd)
     running.nobody_left(tmp_path)
     assert running.ended(tmp_path)["exit_code"] == 0
-    os.unlink("out")
+    assert (tmp_path / "out").read_text() == "hup\n"
 
 
 def test_reading_from_the_terminal(tmp_path, terminal):
@@ -364,7 +364,7 @@ def test_ctrl_c_through_tmux(tmp_path):
         subprocess.run([*tmux, "send-keys", "C-c"], env=env, check=True)
         wait_until(lambda: b"keeper.py" not in screen() or b"^C" in screen(), 15, "Ctrl-C")
         # bash gives up the rest of the line when a command died of SIGINT: that is the exact status, seen by a shell
-        wait_until(lambda: not [e for e in running.events(tmp_path) if e["ev"] == "run.ended"] == [], 15, "the end")
+        wait_until(lambda: "run.ended" in [e["ev"] for e in running.events(tmp_path)], 15, "the end")
         assert running.ended(tmp_path)["term_signal"] == "SIGINT"
         assert not (tmp_path / "status").exists()
     finally:

@@ -155,7 +155,7 @@ def test_the_command_finds_what_it_would_have_found(tmp_path):
     theirs = {k: v for k, v in kept["env"].items() if k not in ours}
     assert theirs == {k: v for k, v in bare["env"].items() if k != "FLIGHTLOG_HOME"}
     assert set(ours) == {"PYTHONPATH"} | {
-        "FLIGHTLOG_" + k for k in "RUN PIPELINE SPOOL CONTROL CAPTURE NODE KEEPER ADOPT HOME".split()
+        "FLIGHTLOG_" + k for k in ["RUN", "PIPELINE", "SPOOL", "CONTROL", "CAPTURE", "NODE", "KEEPER", "ADOPT", "HOME"]
     }
     assert ours["FLIGHTLOG_ADOPT"].startswith(ours["FLIGHTLOG_RUN"] + ":")
     bare.pop("env"), kept.pop("env")

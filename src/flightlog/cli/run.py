@@ -1,7 +1,8 @@
 """`flightlog run [--pipeline NAME] -- COMMAND`: run any command under the recorder.
 
-Invariants: the process that the user started becomes the keeper by exec, so that its pid, its signals and its exit status are the
-command's as far as the caller can tell. The kill switch turns it into a plain exec. Nothing here delays the command noticeably.
+Invariants: the process that the user started becomes the keeper by exec, so that its pid, its signals and its exit
+status are the command's as far as the caller can tell. The kill switch turns it into a plain exec. Nothing here delays
+the command noticeably.
 Owns: options and the decision to record. Leaves everything after the exec to `process.keeper`.
 """
 
@@ -67,7 +68,9 @@ def _parent() -> str:
 
 
 def _ensure_agent() -> None:
-    """Start the agent in the background if none runs. A failure must not keep the command waiting: it is recorded all the same."""
+    """Start the agent in the background if none runs. A failure must not keep the command waiting: it is recorded all
+    the same.
+    """
     try:
         from ..daemons import ensure_agent
     except ImportError:

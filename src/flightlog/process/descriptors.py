@@ -1,7 +1,9 @@
-"""The descriptors that the user gave us: which are there, where output really goes, and how to write there without harm.
+"""The descriptors that the user gave us: which are there, where output really goes, and how to write there without
+harm.
 
-Invariants: a closed descriptor stays closed for the command; no flag of the user's open files is ever changed (O_NONBLOCK is set on
-a second opening of the same pipe or terminal, or not at all); nothing that was inherited is kept open longer than needed.
+Invariants: a closed descriptor stays closed for the command; no flag of the user's open files is ever changed
+(O_NONBLOCK is set on a second opening of the same pipe or terminal, or not at all); nothing that was inherited is kept
+open longer than needed.
 Owns: `Console`, low and inherited numbers. Leaves moving bytes to the pump.
 """
 
@@ -61,7 +63,9 @@ class Console:
 
 
 def _open_again(number: int) -> int:
-    """Return a non-blocking opening of the same pipe or terminal; *number* itself where that is forbidden or impossible."""
+    """Return a non-blocking opening of the same pipe or terminal; *number* itself where that is forbidden or
+    impossible.
+    """
     try:
         return os.open("/proc/self/fd/%d" % number, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
@@ -77,7 +81,9 @@ def is_writable(number: int) -> bool:
 
 
 def is_same_output(first: int, second: int) -> bool:
-    """Tell whether the order of writes to the two descriptors can be seen: one terminal, pipe, socket or open file behind both."""
+    """Tell whether the order of writes to the two descriptors can be seen: one terminal, pipe, socket or open file
+    behind both.
+    """
     one, two = os.fstat(first), os.fstat(second)
     if (one.st_dev, one.st_ino) != (two.st_dev, two.st_ino):
         return False
@@ -88,7 +94,9 @@ def is_same_output(first: int, second: int) -> bool:
 
 
 def park_low_numbers() -> list[int]:
-    """Put /dev/null on those of 0, 1, 2 that are closed, so that nothing of ours gets there; return which. Closed by exec."""
+    """Put /dev/null on those of 0, 1, 2 that are closed, so that nothing of ours gets there; return which. Closed by
+    exec.
+    """
     parked = []  # type: list[int]
     while True:
         fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

@@ -1,10 +1,12 @@
 """The console's side of a captured stream: which bytes of the segment it still has to get, and giving them.
 
 Invariants
-- The console gets exactly the command's bytes less verified marks, in order. An incomplete mark is held back only until `release`.
+- The console gets exactly the command's bytes less verified marks, in order. An incomplete mark is held back only until
+  `release`.
 - How far it has got is in the shared page; where sendfile(2) works the kernel itself writes it there, so that another
   process goes on without a byte lost or doubled, whenever this one is killed.
-- A console that takes no more is left alone. A vanished reader is reported; other errors cost the console bytes, nobody else.
+- A console that takes no more is left alone. A vanished reader is reported; other errors cost the console bytes, nobody
+  else.
 Owns: ranges, marks, writing. Leaves the segment to the pump and waiting to the loop.
 """
 
@@ -104,7 +106,9 @@ class Echo:
         self.seen = 0
 
     def _split(self, data: bytes) -> list[tuple[int, int]]:
-        """Feed *data*; return which parts of (what was held back + *data*) the console gets, and keep what is held back now."""
+        """Feed *data*; return which parts of (what was held back + *data*) the console gets, and keep what is held back
+        now.
+        """
         raw = self._tail + data
         found = self._parts(self._splitter.feed(data), raw)
         self._tail = raw[len(raw) - self._splitter.held :] if self._splitter.held else b""

@@ -1,6 +1,8 @@
-"""What can be known about a death from outside: wait status, /proc of the zombie, resource usage, the cgroup's OOM counter.
+"""What can be known about a death from outside: wait status, /proc of the zombie, resource usage, the cgroup's OOM
+counter.
 
-Owns: reading it, before the command is reaped and after. Leaves judging it to the verdict. Never raises; what cannot be read is absent.
+Owns: reading it, before the command is reaped and after. Leaves judging it to the verdict. Never raises; what cannot be
+read is absent.
 """
 
 from __future__ import annotations

@@ -21,13 +21,22 @@ if __name__ == "__main__" and "flightlog" not in sys.modules:
 import signal
 import time
 
-from flightlog.process import launch, linux, shim, signals
-from flightlog.process.descriptors import close_all, replace_by_null
-from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
-from flightlog.process.relay import Relay
-from flightlog.process.setup import Setup
-from flightlog.process.spec import RunSpec
-from flightlog.process.takeover import FATAL, SETTLE_NS, SYNC_SECONDS, TakeOver
+try:
+    from flightlog.process import launch, linux, shim, signals
+    from flightlog.process.descriptors import close_all, replace_by_null
+    from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
+    from flightlog.process.relay import Relay
+    from flightlog.process.setup import Setup
+    from flightlog.process.spec import RunSpec
+    from flightlog.process.takeover import FATAL, SETTLE_NS, SYNC_SECONDS, TakeOver
+except Exception as broken:  # a Python without ctypes, a damaged installation: the command runs all the same
+    if __name__ != "__main__":
+        raise
+    os.write(2, b"flightlog: this run is not recorded: %s\n" % ascii(broken).encode())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    bare = sys.argv[sys.argv.index("--") + 1 :]
+    os.execvp(bare[0], bare)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +83,9 @@ class Keeper:
         close_all([self.setup.orders, *[stream.sink for stream in self.setup.streams]])
 
     def _wait(self) -> None:
-        """Wait for a signal and see to it. All that wait are taken at once: those that stay in the queue are merged there."""
+        """Wait for a signal and see to it. All that wait are taken at once: those that stay in the queue are merged
+        there.
+        """
         info = self._next(None)
         while info is not None:
             if info.si_signo != signal.SIGCHLD and not self._is_our_own(info):
@@ -171,7 +182,8 @@ class Keeper:
             try:
                 os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
-                return self._begin_again()
+                self._begin_again()
+                return
             if time.monotonic() > deadline:
                 break
             time.sleep(0.0005)
@@ -210,6 +222,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if not command:
         os.write(2, b"flightlog: the keeper was started without a command\n")
         os._exit(2)
+    if not (hasattr(signal, "sigtimedwait") and hasattr(os, "waitid")):
+        launch.run_bare(command, inherited, limits, "that needs Linux")
     try:
         setup = Setup(RunSpec.from_arguments(arguments), inherited, limits)
     except Exception as problem:

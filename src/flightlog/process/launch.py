@@ -1,7 +1,8 @@
 """Becoming the command: its environment, its limits, and exec, in the shim's child or in place of the keeper.
 
-Invariants: the command gets the signal state, limits and descriptors that it would have had; of the environment only names that
-begin with FLIGHTLOG_, and PYTHONPATH, differ. When it cannot be executed, status 127 or 126 and one line say so, as `env` does it.
+Invariants: the command gets the signal state, limits and descriptors that it would have had; of the environment only
+names that begin with FLIGHTLOG_, and PYTHONPATH, differ. When it cannot be executed, status 127 or 126 and one line say
+so, as `env` does it.
 Owns: this. Leaves pipes and forks to keeper and shim.
 """
 
@@ -99,7 +100,9 @@ def child_environment(setup: Setup) -> dict[bytes, bytes]:
 
 
 def become(command: list[str], environment: dict[bytes, bytes]) -> int:
-    """Execute *command* in place of this process; return errno when that is not possible, found along PATH like execvp(3)."""
+    """Execute *command* in place of this process; return errno when that is not possible, found along PATH like
+    execvp(3).
+    """
     words = [os.fsencode(word) for word in command]
     name = words[0]
     if b"/" in name:

@@ -1,6 +1,7 @@
 """System calls that Python has no name for, and what to do where they are missing.
 
-Owns: subreaper, undumpable, sendfile with its position in shared memory, "the same open file?", bytes waiting in a pipe.
+Owns: subreaper, undumpable, sendfile with its position in shared memory, "the same open file?", bytes waiting in a
+pipe.
 Invariants: nothing raises for a missing call; each function says how it tells "cannot". Keeps no state.
 """
 
@@ -11,6 +12,7 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 import termios
 
 TYPE_CHECKING = False
@@ -25,6 +27,8 @@ PIPE_BYTES = 1 << 20
 _libc: Any = None
 _sendfile: Any = None
 try:
+    if sys.platform != "linux":
+        raise OSError
     _libc = ctypes.CDLL(None, use_errno=True)
     _sendfile = _libc.sendfile
     _sendfile.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
@@ -42,7 +46,9 @@ def prctl(option: int, value: int) -> bool:
 
 
 def become_subreaper() -> bool:
-    """Make orphaned descendants children of this process, so that the death of the shim gives the command to the keeper."""
+    """Make orphaned descendants children of this process, so that the death of the shim gives the command to the
+    keeper.
+    """
     return prctl(_SUBREAPER, 1)
 
 
@@ -54,8 +60,9 @@ def forbid_dump() -> None:
 def sendfile(out: int, source: int, position: int, count: int) -> int:
     """Copy up to *count* bytes from *source* to *out*; return how many, or minus errno.
 
-    Reading begins at the 64-bit number at address *position*, which the kernel moves on before it returns to this process. A
-    SIGKILL cannot come between the copy and the note of it: whoever shares that memory goes on without a byte lost or doubled.
+    Reading begins at the 64-bit number at address *position*, which the kernel moves on before it returns to this
+    process. A SIGKILL cannot come between the copy and the note of it: whoever shares that memory goes on without a
+    byte lost or doubled.
     """
     if _sendfile is None:
         return -errno.ENOSYS

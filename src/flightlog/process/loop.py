@@ -30,7 +30,9 @@ class Loop:
         self.others = list(others)
 
     def turn(self, seconds: float | None) -> set[int]:
-        """Wait at most *seconds* (None: for ever) until something can be done, and do it for the pumps; return the others' turn."""
+        """Wait at most *seconds* (None: for ever) until something can be done, and do it for the pumps; return the
+        others' turn.
+        """
         poll = select.poll()
         for fd in self.others:
             poll.register(fd, select.POLLIN)

@@ -1,7 +1,7 @@
-"""The page of memory that keeper, shim and (until its exec) the command share: what the keeper must know if the shim dies.
+"""The memory that keeper, shim and (until its exec) the command share: what the keeper must know if the shim dies.
 
-Invariants: each field has one writer; a store of 8 aligned bytes is whole; a stream's position changes segment by filling the
-inactive half and then turning `active`. Owns: the layout. Leaves waking the other side to its users.
+Invariants: each field has one writer; a store of 8 aligned bytes is whole; a stream's position changes segment by
+filling the inactive half and then turning `active`. Owns: the layout. Leaves waking the other side to its users.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import ctypes
 import mmap
 
 # Page.phase
-# EXITED: its status is known; RECORDED: all is in the journal and on the console; DONE: on disk as well; FAILED: nothing has begun
+# EXITED: its status is known; RECORDED: all is in the journal and on the console; DONE: on disk as well;
+# FAILED: nothing has begun
 STARTING, RUNNING, EXITED, RECORDED, DONE, FAILED = 0, 1, 2, 3, 4, -1
 # Slot.state
 FLOWING, ENDED, BROKEN = 0, 1, 2  # ENDED: all echoed, nothing comes any more; BROKEN: the console's reader has gone

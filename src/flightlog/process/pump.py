@@ -2,11 +2,11 @@
 
 Invariants
 - A byte is in the pipe or in the segment, never only in this process: splice(2) moves it. The file's size is the truth.
-- Nothing here blocks: a console that takes no more is left alone, and when it is 1 MB behind, the pipe is left alone too: the
-  command then waits for it as it would without us.
+- Nothing here blocks: a console that takes no more is left alone, and when it is 1 MB behind, the pipe is left alone
+  too: the command then waits for it as it would without us.
 - A segment begins only when the one before is on the console.
-- What the capture cannot take (disk full), or must not (kill switch), goes to the console by a detour, is counted, and the
-  capture is tried again each second.
+- What the capture cannot take (disk full), or must not (kill switch), goes to the console by a detour, is counted, and
+  the capture is tried again each second.
 Owns: source, segment, detour, the end. Leaves the console's side to `echo` and waiting to the loop.
 """
 
@@ -134,7 +134,9 @@ class Pump:
             self.give()
 
     def _move(self) -> int:
-        """Move bytes from the pipe to the end of the segment; 0 at the end of the stream. Raises OSError, nothing moved then."""
+        """Move bytes from the pipe to the end of the segment; 0 at the end of the stream. Raises OSError, nothing moved
+        then.
+        """
         if self._can_splice:
             try:
                 count = int(_splice(self.source, self.capture.fd, TAKE_BYTES, offset_dst=self.end, flags=_NONBLOCK))  # type: ignore[misc]
@@ -233,7 +235,9 @@ class Pump:
             self._rotate()
 
     def break_off(self) -> None:
-        """The console's reader has gone: close the pipe, so that the command gets its SIGPIPE (the keeper closes it, too)."""
+        """The console's reader has gone: close the pipe, so that the command gets its SIGPIPE (the keeper closes it,
+        too).
+        """
         if self.source >= 0:
             os.close(self.source)
             self.source = -1

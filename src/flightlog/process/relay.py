@@ -45,7 +45,9 @@ class Relay:
         return bool(self._open)
 
     def note(self, shim: int, number: int) -> None:
-        """The keeper got signal *number*. Returns at once, or, if the group got it, when the shim is ready for the next."""
+        """The keeper got signal *number*. Returns at once, or, if the group got it, when the shim is ready for the
+        next.
+        """
         if not self._is_with_group(shim, number):
             self._open.append((time.monotonic() + CANARY_SECONDS, number))
 

@@ -1,7 +1,7 @@
 """What keeper and shim write into the journal: that a run began, what captures it has, how it ended.
 
-Invariants: a record that cannot be written changes nothing for the command. Owns: the shape of these events. Leaves durability of
-the last one to `sync`, which its caller bounds.
+Invariants: a record that cannot be written changes nothing for the command. Owns: the shape of these events. Leaves
+durability of the last one to `sync`, which its caller bounds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Everything that stands before the first fork: descriptors, pipes, capture files, the shared page.
 
-Invariants: until `Setup` is complete nothing of the command has begun, so that any failure still lets it run bare. All of our
-descriptors are above 2 and closed by exec. Owns: the plan of one run, common to keeper and shim. Leaves forks to the keeper.
+Invariants: until `Setup` is complete nothing of the command has begun, so that any failure still lets it run bare. All
+of our descriptors are above 2 and closed by exec. Owns: the plan of one run, common to keeper and shim. Leaves forks to
+the keeper.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """The shim: starts the command, moves its output, waits for its end, says how it was.
 
 Invariants
-- It begins the command only when `run.started` is in the journal; it reaps it only when the status is in the shared page.
-- All signals stay blocked and pending here: by that the keeper sees which of its own went to the whole group (see `keeper`).
+- It begins the command only when `run.started` is in the journal; it reaps it only when the status is in the shared
+  page.
+- All signals stay blocked and pending here: by that the keeper sees which of its own went to the whole group (see
+  `keeper`).
 - When the keeper is killed, the command is killed as it would have been without us, journalled first; the rest goes on.
 - After the command's end it tells the keeper as soon as everything written so far is recorded and on the console; what
   descendants write later is still moved, detached, until the last of them has closed its output.

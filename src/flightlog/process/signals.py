@@ -1,8 +1,8 @@
 """Signals of keeper and shim: what the command would have inherited, and dying the way it died.
 
 Owns: blocking everything at start, giving the command back what was inherited, and `die_like`.
-Python has by then ignored SIGPIPE and SIGXFSZ; like every launcher written in it, we hand them on as default. Leaves passing
-signals on to the keeper.
+Python has by then ignored SIGPIPE and SIGXFSZ; like every launcher written in it, we hand them on as default. Leaves
+passing signals on to the keeper.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def stop_like(number: int) -> None:
 
 
 def die_like(status: int) -> NoReturn:
-    """End this process with wait status *status*: the same exit code, or by the same signal, without a core file of our own."""
+    """End this process with wait status *status*: the same exit code, or by the same signal, without a core file of our
+    own.
+    """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         try:

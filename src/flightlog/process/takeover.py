@@ -1,8 +1,9 @@
-"""The keeper in the shim's place, after the shim was killed: moves what is left, waits for the command, records its end.
+"""The keeper in the shim's place, after the shim was killed: moves what is left, waits for the command, records its
+end.
 
-Invariants: it goes on at the end of the segment and at the console position in the shared page, so that nothing is lost; the
-command, which it inherited as subreaper, notices nothing. A signal is passed on whoever got it (there is no shim to ask: a group
-signal may reach the command twice). Owns: this. Leaves the keeper's normal life to `keeper`.
+Invariants: it goes on at the end of the segment and at the console position in the shared page, so that nothing is
+lost; the command, which it inherited as subreaper, notices nothing. A signal is passed on whoever got it (there is no
+shim to ask: a group signal may reach the command twice). Owns: this. Leaves the keeper's normal life to `keeper`.
 """
 
 from __future__ import annotations

@@ -5,10 +5,13 @@ import os
 import random
 
 import pytest
+
 from flightlog.journal import mark
 from flightlog.journal.capture import CaptureWriter
-from flightlog.process import linux, pump as pumps
+from flightlog.process import descriptors, linux
+from flightlog.process import pump as pumps
 from flightlog.process.descriptors import Console
+from flightlog.process.loop import Loop
 from flightlog.process.page import BROKEN, ENDED, make_page
 
 
@@ -215,6 +218,35 @@ def test_a_console_that_refuses_costs_nobody_else(tmp_path):
     bench.finish()
     assert bench.pump.echo.refused == 1000
     assert bench.kept() == b"x" * 1000
+
+
+def test_a_console_that_may_block_is_given_little_at_a_time(tmp_path, monkeypatch):
+    """Another user's pipe or terminal cannot be opened again: then we write only after poll(2), and no more than surely fits."""
+    monkeypatch.setattr(descriptors, "_open_again", lambda number: number)
+    source, sink = os.pipe()
+    bench = Bench(tmp_path, sink)
+    assert bench.stream.console.careful
+    data = os.urandom(300_000)
+    os.write(bench.stream.sink, data)
+    os.close(bench.stream.sink)
+    loop = Loop([bench.pump], [])
+    os.set_blocking(source, False)
+    got = b""
+    while not bench.pump.ended:
+        loop.turn(0.0)  # would hang here if it ever wrote more than the pipe takes
+        try:
+            got += os.read(source, 5000)
+        except BlockingIOError:
+            continue
+    os.close(sink)
+    os.set_blocking(source, True)
+    while True:
+        more = os.read(source, 65536)
+        if not more:
+            break
+        got += more
+    assert got == data
+    os.close(source)
 
 
 def test_a_full_console_stops_the_pump_before_the_capture_grows(tmp_path):

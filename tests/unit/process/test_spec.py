@@ -1,6 +1,7 @@
 """The keeper's order and default names."""
 
 import pytest
+
 from flightlog.process.spec import RunSpec, default_pipeline
 
 
