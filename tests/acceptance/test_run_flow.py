@@ -179,6 +179,18 @@ def test_stdin_that_the_command_closes_early_ends_for_its_writer(tmp_path):
     os.close(sink)
 
 
+def test_any_other_descriptor_that_the_command_closes_early_is_closed(tmp_path):
+    source, sink = os.pipe()
+    script = f"echo data >&{sink}; exec {sink}>&-; read x"
+    keeper = start(["bash", "-c", script], tmp_path, stdin=subprocess.PIPE, pass_fds=(sink,))
+    os.close(sink)
+    with open(source, "rb") as reader:
+        assert reader.read() == b"data\n"  # to the end, while the command lives
+    assert keeper.poll() is None
+    keeper.communicate(b"\n", 20)
+    assert keeper.returncode == 0
+
+
 def marked(n, text):
     return mark.make("0" * 32, n, text)
 
