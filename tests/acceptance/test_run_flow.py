@@ -162,7 +162,7 @@ def test_a_stream_that_the_command_closes_early_ends_for_its_reader(tmp_path):
 
 def test_stdin_that_the_command_closes_early_ends_for_its_writer(tmp_path):
     source, sink = os.pipe()
-    keeper = start(["sh", "-c", "exec <&-; echo closed; sleep 60"], tmp_path, stdin=source, stdout=subprocess.PIPE)
+    keeper = start(["sh", "-c", "exec <&-; echo closed; exec sleep 60"], tmp_path, stdin=source, stdout=subprocess.PIPE)
     os.close(source)
     assert keeper.stdout.readline() == b"closed\n"
 
