@@ -60,7 +60,7 @@ def events(home):
 
 
 def ended(home):
-    """The data of the run.ended record. Killed between the record and its note, the shim leaves a second one to the keeper."""
+    """The data of run.ended. A shim killed between the record and its note leaves a second one to the keeper."""
     records = [e["x"] for e in events(home) if e["ev"] == "run.ended"]
     assert records and all(r["wait_status"] == records[0]["wait_status"] for r in records), records
     assert len(records) == 1 or records[-1]["by"] == "keeper"

@@ -65,7 +65,7 @@ def test_switched_off_means_the_bare_command(tmp_path):
 
 
 def test_the_environment_gets_nothing_from_the_python_in_between(tmp_path):
-    """Python sets LC_CTYPE for itself where no locale is set; two of them stand between the shell and the command here."""
+    """Python sets LC_CTYPE for itself where no locale is set; two of them come before the command here."""
     env = {k: v for k, v in running.environment(tmp_path).items() if not k.startswith("LC_") and k != "LANG"}
     code, out, _ = running.run([*RUN, "env"], tmp_path, env=env)
     assert code == 0 and b"LC_CTYPE" not in out

@@ -85,7 +85,7 @@ def test_a_reader_that_goes_is_noticed_before_the_next_write(tmp_path):
 
 
 def test_a_reader_that_does_not_read_holds_the_command_up(tmp_path):
-    """Back-pressure: the command can get ahead by the pipe and about 1 MB of capture, then it waits; the other stream goes on."""
+    """The command can get ahead by the pipe and about 1 MB of capture, then it waits; the other stream goes on."""
     code = "import os\nfor i in range(64): os.write(1, b'x' * 65536); os.write(2, b'%d\\n' % i)"
     keeper = start([PY, "-I", "-S", "-c", code], tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _, child = running.shim_and_child(keeper.pid)

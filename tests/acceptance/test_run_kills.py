@@ -141,7 +141,7 @@ def test_a_vanished_reader_after_the_shim_died(tmp_path):
 
 
 def test_everybody_killed_by_group(tmp_path):
-    """A scheduler's kill of the whole group: nothing survives, what was captured stays, and nobody claims to know the end."""
+    """A kill of the whole group: nothing survives, what was captured stays, nobody claims to know the end."""
     keeper = kept(["sh", "-c", "echo up; sleep 60"], tmp_path, stdout=-1, start_new_session=True)
     assert keeper.stdout.readline() == b"up\n"
     os.killpg(keeper.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Signals, terminals and job control around `flightlog run`: what the command gets, how often, and what the caller sees."""
+"""Signals, terminals, job control around `flightlog run`: what the command gets, and what the caller sees."""
 
 import os
 import pty
@@ -133,7 +133,7 @@ def test_the_keeper_killed_takes_the_command_with_it(tmp_path):
 
 
 def test_the_console_can_be_given_up_after_the_command_has_ended(tmp_path):
-    """Nobody reads; the command fits into the pipe and ends; the keeper waits for the console until it is told not to."""
+    """Nobody reads, the command ends all the same: the keeper waits for the console until it is told not to."""
     keeper = subprocess.Popen(
         running.kept(["head", "-c", "300000", "/dev/zero"]), env=running.environment(tmp_path), stdout=subprocess.PIPE
     )
@@ -141,7 +141,7 @@ def test_the_console_can_be_given_up_after_the_command_has_ended(tmp_path):
     wait_until(lambda: sum(p.stat().st_size for p in tmp_path.glob("spool/*/*.cap")) == 300000, 10, "the capture")
     assert keeper.poll() is None
 
-    def given_up():  # a signal at the very moment of the end may be what the command died of: it is not taken as this wish
+    def given_up():  # not at the very moment of the end: such a signal may be what the command died of
         keeper.terminate()
         return keeper.poll() is not None
 

@@ -93,7 +93,7 @@ class Echo:
             self._splitter = mark.Splitter()
 
     def release(self) -> None:
-        """Stop holding back: the stream has ended, or the rest of the mark takes too long. A range of the segment only."""
+        """Stop holding back: the stream has ended, or the rest of the mark takes too long."""
         if self._tail:
             begin = self.seen - len(self._tail)
             for start, stop in self._parts(self._splitter.flush(), self._tail):

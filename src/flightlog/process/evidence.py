@@ -49,7 +49,7 @@ def signal_name(number: int) -> str:
 
 
 def usage(rusage: Any) -> dict[str, Any]:
-    """Return what wait4(2) knows: seconds of CPU, peak memory in KB (of the command alone), faults, context switches."""
+    """Return what wait4(2) knows: seconds of CPU, peak memory in KB (the command's own), faults, context switches."""
     return {
         "user_s": round(rusage.ru_utime, 6),
         "system_s": round(rusage.ru_stime, 6),

@@ -55,7 +55,7 @@ class Limits:
 
 
 def user_environment() -> dict[bytes, bytes]:
-    """Return the environment as the user's shell passed it: without the LC_CTYPE that Python sets for itself (PEP 538)."""
+    """Return the environment as it was passed to us: without the LC_CTYPE that Python sets for itself (PEP 538)."""
     environment = dict(os.environb)
     if b"LC_CTYPE" in environment:
         try:
@@ -132,7 +132,7 @@ def become(command: list[str], environment: dict[bytes, bytes]) -> int:
 
 
 def exec_failed(name: str, code: int) -> NoReturn:
-    """Say on descriptor 2 that *name* cannot be executed, and end as `env` would: 127 when it does not exist, else 126."""
+    """Say on stderr that *name* cannot be executed, and end as `env` would: 127 when it does not exist, else 126."""
     text = "flightlog: %s: %s\n" % (name, os.strerror(code))
     try:
         os.write(2, text.encode("utf-8", "surrogateescape"))

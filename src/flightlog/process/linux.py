@@ -53,7 +53,7 @@ def become_subreaper() -> bool:
 
 
 def forbid_dump() -> None:
-    """Keep the coming death of this process from leaving a core file: the command's own core is the one that matters."""
+    """Keep the coming death of this process from leaving a core file: the command's own is the one that matters."""
     prctl(_DUMPABLE, 0)
 
 

@@ -100,7 +100,7 @@ class Pump:
             self._after_echo()
 
     def set_goal(self) -> None:
-        """Remember what is in the pipe at this moment; `reached` then tells whether all of it has arrived everywhere."""
+        """Remember what is in the pipe at this moment; `reached` then tells whether it has all arrived."""
         self._goal = self.before + self.end + (linux.waiting_bytes(self.source) if self.source >= 0 else 0)
 
     def reached(self) -> bool:

@@ -76,7 +76,7 @@ class Shim:
     # -- the beginning ------------------------------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Fork the command and let it go. False when that failed: then nothing has begun and the keeper runs it bare."""
+        """Fork the command and let it go. False when that failed: nothing has begun, and the keeper runs it bare."""
         os.close(self.setup.order_sink)
         for stream in self.setup.streams:
             assert stream.capture is not None

@@ -65,7 +65,7 @@ class RunSpec:
 
 
 def default_pipeline(command: Sequence[str]) -> str:
-    """Return what a run of *command* is called when nobody said: the script's name, the module's, else the program's."""
+    """Return what a run of *command* is called by default: the script's name, the module's, else the program's."""
     words = list(command)
     while len(words) > 1 and os.path.basename(words[0]) in _LAUNCHERS:
         words.pop(0)

@@ -1,4 +1,4 @@
-"""Pump and echo in one process: marks, rotation, going on where another stopped, detours, without and with splice and sendfile."""
+"""Pump and echo in one process: marks, rotation, taking over, detours, without splice or sendfile."""
 
 import errno
 import os
@@ -221,7 +221,7 @@ def test_a_console_that_refuses_costs_nobody_else(tmp_path):
 
 
 def test_a_console_that_may_block_is_given_little_at_a_time(tmp_path, monkeypatch):
-    """Another user's pipe or terminal cannot be opened again: then we write only after poll(2), and no more than surely fits."""
+    """Another user's pipe cannot be opened again: then we write only after poll(2), and what surely fits."""
     monkeypatch.setattr(descriptors, "_open_again", lambda number: number)
     source, sink = os.pipe()
     bench = Bench(tmp_path, sink)
