@@ -1,0 +1,64 @@
+"""flightlog, the flight recorder for data pipelines: the public SDK.
+
+    import flightlog
+
+    log = flightlog.get_logger(__name__)
+    with flightlog.run("orders-etl") as run:
+        with run.stage("extract", total=len(files)) as stage:
+            for path in stage.track(files):
+                log.info("loaded", path=path, rows=n)
+
+Standard library only, Python 3.8 and later; importing it imports next to nothing. No call made through it raises into a
+pipeline, blocks without a bound, or changes an exit status: what goes wrong is counted (docs/explanation, ADR 0002).
+"""
+
+from ._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List
+
+    from .errors import FlightlogError
+    from .sdk.attach import init
+    from .sdk.logger import Logger, get_logger
+    from .sdk.run import Run, run
+    from .sdk.stage import Stage, stage
+
+__all__ = [
+    "FlightlogError",
+    "Logger",
+    "Run",
+    "Stage",
+    "__version__",
+    "get_logger",
+    "init",
+    "run",
+    "stage",
+]
+
+_HOMES = {
+    "FlightlogError": "errors",
+    "Logger": "sdk.logger",
+    "Run": "sdk.run",
+    "Stage": "sdk.stage",
+    "get_logger": "sdk.logger",
+    "init": "sdk.attach",
+    "run": "sdk.run",
+    "stage": "sdk.stage",
+}
+
+
+def __getattr__(name: str) -> "Any":
+    """Import a public name's module when the name is first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError("module 'flightlog' has no attribute %r" % name)
+    import importlib
+
+    value = getattr(importlib.import_module("flightlog." + home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "List[str]":
+    return sorted(__all__)

@@ -1,0 +1,96 @@
+r"""The kill switch: what the raw text of a config file says last about `monitoring.enabled`.
+
+Found by a scan of the text, before and independent of YAML, because a broken file must not keep a pipeline from being
+switched off, and because of what the printed emergency line leaves behind (ADR: DESIGN D14):
+
+    echo "monitoring:\n  enabled: false" >> config.yml
+    sh, zsh   two lines            bash   one line with a backslash and an n            no final newline   glued to the last line
+
+Last match wins. Standard library only; never raises.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+_WORDS = r"(true|false|yes|no|on|off)"
+_PRINTED = re.compile(r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I)
+_BLOCK = re.compile(r"monitoring[ \t]*:[ \t]*(?:#.*)?$")
+_FLOW = re.compile(r"monitoring[ \t]*:[ \t]*\{(.*)\}[ \t]*(?:#.*)?$")
+_FLOW_KEY = re.compile(r"\benabled[\"']?\s*:\s*[\"']?" + _WORDS + r"\b", re.I)
+_KEY = re.compile(r"([ \t]+)[\"']?enabled[\"']?[ \t]*:[ \t]*[\"']?" + _WORDS + r"\b", re.I)
+MAX_BYTES = 1 << 20  # a larger file is not a config file
+
+
+def enabled(text: str) -> bool | None:
+    """Return what *text* says last about `monitoring.enabled`; None when it says nothing. Linear in the text."""
+    best = -1
+    answer = None  # type: bool | None
+    for match in _PRINTED.finditer(text):
+        line_start = text.rfind("\n", 0, match.start()) + 1
+        if "#" in text[line_start : match.start()]:
+            continue
+        best, answer = match.start(), _truth(match.group(1))
+    inside, indent, position = False, "", 0
+    for line in text.splitlines(True):
+        content = line.rstrip("\r\n")
+        flow = _FLOW.match(content)
+        if flow or _BLOCK.match(content):
+            inside, indent = flow is None, ""
+            found = _FLOW_KEY.search(flow.group(1)) if flow else None
+            if found and position > best:
+                best, answer = position, _truth(found.group(1))
+        elif content and not content[0].isspace() and content[0] != "#":
+            inside = False
+        elif inside and content.strip() and not content.lstrip().startswith("#"):
+            indent = indent or content[: len(content) - len(content.lstrip())]
+            found = _KEY.match(content)
+            if found and found.group(1) == indent and position > best:  # deeper keys belong to somebody else
+                best, answer = position, _truth(found.group(2))
+        position += len(line)
+    return answer
+
+
+def _truth(word: str) -> bool:
+    return word.lower() in ("true", "yes", "on")
+
+
+def file_enabled(path: str) -> bool:
+    """Tell whether the config file *path* leaves monitoring on: yes when there is none, or it cannot be read."""
+    if not path:
+        return True
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return True
+    return enabled(text) is not False
+
+
+def find_config() -> str:
+    """Return the path of the config file that applies here, or an empty string.
+
+    FLIGHTLOG_CONFIG, else ./config.yml when it is ours (has a `monitoring:`, `logging:` or `database:` block at its
+    beginning of a line), else the XDG one, else the system's.
+    """
+    chosen = os.environ.get("FLIGHTLOG_CONFIG")
+    if chosen:
+        return os.path.abspath(chosen)
+    local = os.path.abspath("config.yml")
+    if os.path.isfile(local) and _is_ours(local):
+        return local
+    xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    for path in (os.path.join(xdg, "flightlog", "config.yml"), "/etc/flightlog/config.yml"):
+        if os.path.isfile(path):
+            return path
+    return ""
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES)
+    except OSError:
+        return False
+    return re.search(rb"^(monitoring|logging|database)[ \t]*:|monitoring:\\n", text, re.M) is not None

@@ -1,0 +1,182 @@
+"""The one recorder of a process: writer, kill switch, pressure, and the run that records belong to when nobody said otherwise.
+
+Invariants: nothing exists before the first record; nothing raises; a record costs one comparison of the clock and one byte read
+before it is written. Own errors are counted in `errors`. After a fork everything that names the process is made anew.
+Owns: admission (`admit`) and the process's own run. Leaves making payloads to loggers and hooks, files to `journal`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from .. import identity, records
+from ..config import switch
+from ..config.control import DISABLED, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
+from ..journal.encode import encode
+from ..journal.writer import Writer
+from .context import Scope, current
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Pressure level -> records below this level are shed (run and drop events never are).
+SHED_BELOW = (0, records.INFO, records.WARNING, records.WARNING)
+
+
+class Recorder:
+    """See the module. One instance, `recorder`, lives here; tests make their own."""
+
+    def __init__(self) -> None:
+        self.errors = 0
+        self.pipeline = ""
+        self.writer = None  # type: Writer | None
+        self.scope = None  # type: Scope | None
+        self.control = ControlReader("", "")
+        self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
+        self.implicit = ""  # the run we made for this process, its end is ours to record
+        self._config = None  # type: str | None
+        self._announced = False
+
+    # -- set-up ---------------------------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """Forget what belonged to the parent process; the run stays."""
+        self.check_at = 0
+        self.implicit = ""
+
+    def _start(self) -> None:
+        """Find spool, config and run. Creates no file."""
+        if self.writer is None:
+            self.writer = Writer(identity.spool_dir(), self._head)
+            self._config = os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()
+            self.control = ControlReader(identity.control_path(self._config), self._config)
+        if self.scope is None:
+            self._find_run()
+
+    def _find_run(self) -> None:
+        run = os.environ.get("FLIGHTLOG_RUN", "")
+        if identity.is_ulid(run) and _keeper_lives():
+            self.scope = Scope(run)
+            self._announced = True
+        else:
+            self.scope = Scope(identity.new_ulid())
+            self.implicit = self.scope.run
+            self._announced = False
+
+    def _head(self) -> dict[str, Any]:
+        scope = self.scope
+        return {"run": scope.run if scope else None, "pipeline": self.pipeline or program_name()}
+
+    def _announce(self) -> None:
+        """Record that the implicit run began; just before its first record."""
+        self._announced = True
+        scope = self.scope
+        if scope is None or self.writer is None:
+            return
+        data = run_data(self.pipeline or program_name(), "implicit")
+        self.writer.append(encode(records.event(records.RUN_STARTED, scope.run, data)), records.CRITICAL)
+
+    # -- admission ------------------------------------------------------------------------------------------------
+
+    def admit(self, now: int, level: int) -> bool:
+        """Tell whether a record of *level* may be written now; also does what is due once a second. Never raises.
+
+        Args:
+            now: nanoseconds since the epoch.
+            level: the record's level; events pass CRITICAL.
+        """
+        try:
+            if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
+                if self.writer is None or self.scope is None:
+                    self._start()
+                self.control.look()
+                self.check_at = now + LOOK_EVERY_NS
+            state = self.control.page[STATE]
+            if state & DISABLED:
+                return False
+            pressure = state & PRESSURE_MASK
+            if pressure and level < SHED_BELOW[pressure]:
+                assert self.writer is not None
+                self.writer.drop(level, "pressure")
+                return False
+            if not self._announced:
+                self._announce()
+        except Exception:
+            self.errors += 1
+            return False
+        return True
+
+    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
+        """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
+        try:
+            now = time.time_ns()
+            if not self.admit(now, records.CRITICAL):
+                return
+            where = scope or current.get() or self.scope
+            assert where is not None and self.writer is not None
+            self.writer.append(encode(records.event(name, where.run, data, where.stage, now)), records.CRITICAL)
+        except Exception:
+            self.errors += 1
+
+    def close(self) -> None:
+        """End the implicit run and declare drops; at exit of the process. Never raises."""
+        try:
+            if self.writer is None:
+                return
+            if self.implicit and self._announced and self.control.page[STATE] & DISABLED == 0:
+                data = {"status": "ok", "by": "sdk"}
+                self.writer.append(encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL)
+                self.implicit = ""
+            self.writer.close()
+        except Exception:
+            self.errors += 1
+
+
+def program_name() -> str:
+    """Return the name of this program, for runs and pipelines that got none."""
+    name = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) and sys.argv[0] else ""
+    if name == "__main__.py":
+        name = os.path.basename(os.path.dirname(os.path.abspath(sys.argv[0])))
+    if name in ("", "-c", "-m", "-"):
+        return "python"
+    return name[:-3] if name.endswith(".py") else name
+
+
+def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict[str, Any]:
+    """Return what a run.started event says about this process."""
+    try:
+        cwd = os.getcwd()
+    except OSError:
+        cwd = ""
+    pid = os.getpid()
+    data = {
+        "pipeline": pipeline,
+        "kind": kind,
+        "parent": parent or None,
+        "attempt": 1,
+        "command": list(getattr(sys, "argv", [])),
+        "pid": pid,
+        "start": identity.process_start_time(pid),
+        "cwd": cwd,
+        "uid": os.geteuid(),
+    }
+    data.update(more)
+    return data
+
+
+def _keeper_lives() -> bool:
+    """Tell whether the run that the environment names still goes on: its keeper is told as pid:start time."""
+    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
+    try:
+        pid, start = keeper.split(":")
+        return identity.process_alive(int(pid), int(start))
+    except ValueError:
+        return True
+
+
+recorder = Recorder()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=recorder.after_fork)

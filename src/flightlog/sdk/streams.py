@@ -1,0 +1,114 @@
+"""Standard output and error of a supervised process: a raw layer that lets marks through to the capture pipe only.
+
+Owns: knowing which descriptors are capture pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), the raw layer, and marking text.
+Invariants: `sys.stdout` and `sys.stderr` stay the objects they are, with their encoding and buffering; a mark never reaches a
+file, a terminal or another pipe: the descriptor is asked when text is marked, and again when the bytes are written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from ..journal import mark
+from .recorder import recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_pipes = None  # type: frozenset[tuple[int, int]] | None
+
+
+def pipes() -> frozenset[tuple[int, int]]:
+    """Return (device, inode) of the capture pipes of this run; empty when the process is not supervised."""
+    global _pipes
+    if _pipes is None:
+        found = set()
+        for item in os.environ.get("FLIGHTLOG_CAPTURE", "").split(","):
+            parts = item.split(":")
+            if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit():
+                found.add((int(parts[0]), int(parts[1])))
+        _pipes = frozenset(found)
+    return _pipes
+
+
+def captured() -> bool:
+    """Tell whether this process runs with captured output at all."""
+    return bool(pipes())
+
+
+def is_capture(fd: int) -> bool:
+    """Tell whether *fd* is a capture pipe of ours at this moment."""
+    try:
+        status = os.fstat(fd)
+    except (OSError, ValueError):
+        return False
+    return (status.st_dev, status.st_ino) in pipes()
+
+
+class MarkRaw(io.FileIO):
+    """The raw layer: like FileIO, but takes marks out of what goes elsewhere than to a capture pipe."""
+
+    def write(self, data: Any) -> Any:
+        """Write *data*; see io.RawIOBase.write."""
+        if mark.BEGIN not in (data if isinstance(data, bytes) else bytes(data)) or is_capture(self.fileno()):
+            return super().write(data)
+        rest = mark.strip_all(bytes(data))
+        while rest:
+            count = super().write(rest)
+            rest = rest[count or 0 :]
+        return len(data)
+
+
+def install() -> None:
+    """Put the raw layer under the standard streams that are capture pipes. Before the program writes; never raises."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        try:
+            stream = getattr(sys, name)
+            if stream is not None and is_capture(fd) and stream.fileno() == fd:
+                _replace(stream, name, fd)
+        except Exception:
+            recorder.errors += 1
+
+
+def _replace(stream: Any, name: str, fd: int) -> None:
+    buffer = stream.buffer
+    raw = MarkRaw(fd, "wb", closefd=False)
+    raw.name = getattr(buffer, "name", "<%s>" % name)  # type: ignore[misc,assignment]
+    if type(buffer) is io.BufferedWriter:
+        stream.flush()
+        buffer.__init__(raw)  # type: ignore[misc]  # the same object with another raw layer: nobody's reference goes stale
+        return
+    made = io.TextIOWrapper(  # unbuffered (-u): the text layer sits on the raw one
+        raw,  # type: ignore[type-var]
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=True,
+    )
+    made.mode = "w"  # type: ignore[misc]
+    setattr(sys, name, made)
+    setattr(sys, "__%s__" % name, made)
+
+
+def markable(stream: Any) -> bool:
+    """Tell whether text for *stream* may be marked: it ends in our raw layer, on a capture pipe."""
+    buffer = getattr(stream, "buffer", stream)
+    raw = getattr(buffer, "raw", buffer)
+    return type(raw) is MarkRaw and is_capture(raw.fileno())
+
+
+def marked(stream: Any, text: str, n: int) -> str:
+    """Return *text* with the mark of our record *n* before it; *text* alone when that cannot be done."""
+    try:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        data = text.encode(encoding, getattr(stream, "errors", None) or "strict")
+        if encoding.lower().replace("-", "") not in ("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"):
+            return text  # the mark itself must come out as ASCII
+        writer = recorder.writer
+        assert writer is not None
+        return mark.make(writer.writer_id, n, data).decode("ascii") + text
+    except Exception:
+        return text
