@@ -84,11 +84,35 @@ def table(subjects):
     ours = {s.name: s for s in subjects}
     through, native = ours["flightlog through logging"], ours["flightlog native, 3 fields"]
     aims = [
-        ("idle, through `logging`, at most 0.9 x FileHandler", through.median("idle", "mean") / base.median("idle", "mean"), 0.9),
-        ("idle, native structured call, at most 0.4 x FileHandler", native.median("idle", "mean") / base.median("idle", "mean"), 0.4),
-        ("busy p99, through `logging`, at most 1/100 of FileHandler", through.median("busy", "p99") / base.median("busy", "p99"), 0.01),
-        ("busy p99, native, at most 1/100 of FileHandler", native.median("busy", "p99") / base.median("busy", "p99"), 0.01),
-        ("4 threads against 1, through `logging`, per record, at most 1.0 x", through.median("threads 4", "mean") / through.median("threads 1", "mean"), 1.0),
-        ("4 threads against 1, native, per record, at most 1.0 x", native.median("threads 4", "mean") / native.median("threads 1", "mean"), 1.0),
+        (
+            "idle, through `logging`, at most 0.9 x FileHandler",
+            through.median("idle", "mean") / base.median("idle", "mean"),
+            0.9,
+        ),
+        (
+            "idle, native structured call, at most 0.4 x FileHandler",
+            native.median("idle", "mean") / base.median("idle", "mean"),
+            0.4,
+        ),
+        (
+            "busy p99, through `logging`, at most 1/100 of FileHandler",
+            through.median("busy", "p99") / base.median("busy", "p99"),
+            0.01,
+        ),
+        (
+            "busy p99, native, at most 1/100 of FileHandler",
+            native.median("busy", "p99") / base.median("busy", "p99"),
+            0.01,
+        ),
+        (
+            "4 threads against 1, through `logging`, per record, at most 1.0 x",
+            through.median("threads 4", "mean") / through.median("threads 1", "mean"),
+            1.0,
+        ),
+        (
+            "4 threads against 1, native, per record, at most 1.0 x",
+            native.median("threads 4", "mean") / native.median("threads 1", "mean"),
+            1.0,
+        ),
     ]
     return "\n".join(lines), aims

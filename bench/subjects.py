@@ -103,7 +103,9 @@ def picologging_file(folder):
 def opentelemetry_null(folder):
     import warnings
 
-    warnings.simplefilter("ignore")  # the handler is deprecated in favour of an instrumentation package; it is what people run
+    warnings.simplefilter(
+        "ignore"
+    )  # the handler is deprecated in favour of an instrumentation package; it is what people run
     from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 

@@ -128,7 +128,9 @@ def main():
     console, result = os.path.join(home, "census.log"), os.path.join(home, "census.sqlite")
     command = ["run", "--pipeline", PIPELINE, "--", sys.executable, CENSUS, result]
     say("flightlog demo: a pipeline parses the source of Python's whole standard library.")
-    say(f"Everything is kept under FLIGHTLOG_HOME={home} (an embedded PostgreSQL, the first start takes some seconds).\n")
+    say(
+        f"Everything is kept under FLIGHTLOG_HOME={home} (an embedded PostgreSQL, the first start takes some seconds).\n"
+    )
     try:
         scene_killed(command, console)
         scene_finished(command, console, result)

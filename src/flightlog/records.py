@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL = 5, 10, 20, 30, 40, 50
 LEVEL_NAMES = {5: "TRACE", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 LEVEL_NUMBERS = {name: number for number, name in LEVEL_NAMES.items()}
-LEVEL_NUMBERS.update({"WARN": 30, "ERR": 40, "FATAL": 50, "NOTICE": 20, "SUCCESS": 25, "CRIT": 50, "EMERG": 50, "ALERT": 50})
+LEVEL_NUMBERS.update(
+    {"WARN": 30, "ERR": 40, "FATAL": 50, "NOTICE": 20, "SUCCESS": 25, "CRIT": 50, "EMERG": 50, "ALERT": 50}
+)
 
 RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
 STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
@@ -103,7 +105,7 @@ def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], 
 
 
 def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
-    frames = []  # type: list[dict[str, Any]]
+    frames: list[dict[str, Any]] = []
     while trace is not None:
         code = trace.tb_frame.f_code
         frames.append({"file": code.co_filename, "line": trace.tb_lineno, "func": code.co_name})

@@ -72,7 +72,7 @@ def _ensure_agent() -> None:
     the same.
     """
     try:
-        from ..daemons import ensure_agent
+        from ..daemons import ensure_agent  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return
     try:

@@ -42,7 +42,9 @@ class ControlPage:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             if os.fstat(fd).st_size < PAGE_BYTES:
-                os.pwrite(fd, b"FLCP\x01" + bytes(PAGE_BYTES - 5), 0)  # real blocks: a hole could raise SIGBUS on a full disk
+                os.pwrite(
+                    fd, b"FLCP\x01" + bytes(PAGE_BYTES - 5), 0
+                )  # real blocks: a hole could raise SIGBUS on a full disk
             self._page = mmap.mmap(fd, PAGE_BYTES)
         finally:
             os.close(fd)
@@ -61,13 +63,13 @@ class ControlPage:
 class ControlReader:
     """A writer's side: `page[STATE]` is the byte to look at; `look` keeps it true when nobody beats."""
 
-    __slots__ = ("page", "_config", "_mapped", "_path", "_seen")
+    __slots__ = ("_config", "_mapped", "_path", "_seen", "page")
 
     def __init__(self, path: str, config: str) -> None:
         self._path, self._config = path, config
-        self._mapped = None  # type: mmap.mmap | None
-        self._seen = ()  # type: tuple[object, ...]
-        self.page = _NORMAL  # type: Sequence[int]
+        self._mapped: mmap.mmap | None = None
+        self._seen: tuple[object, ...] = ()
+        self.page: Sequence[int] | mmap.mmap = _NORMAL
 
     def look(self) -> None:
         """Map the page if there is one; without a fresh heartbeat see for ourselves what the config says. Never raises.

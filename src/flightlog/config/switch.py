@@ -15,7 +15,9 @@ import os
 import re
 
 _WORDS = r"(true|false|yes|no|on|off)"
-_PRINTED = re.compile(r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I)
+_PRINTED = re.compile(
+    r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I
+)
 _BLOCK = re.compile(r"monitoring[ \t]*:[ \t]*(?:#.*)?$")
 _FLOW = re.compile(r"monitoring[ \t]*:[ \t]*\{(.*)\}[ \t]*(?:#.*)?$")
 _FLOW_KEY = re.compile(r"\benabled[\"']?\s*:\s*[\"']?" + _WORDS + r"\b", re.I)
@@ -26,7 +28,7 @@ MAX_BYTES = 1 << 20  # a larger file is not a config file
 def enabled(text: str) -> bool | None:
     """Return what *text* says last about `monitoring.enabled`; None when it says nothing. Linear in the text."""
     best = -1
-    answer = None  # type: bool | None
+    answer: bool | None = None
     for match in _PRINTED.finditer(text):
         line_start = text.rfind("\n", 0, match.start()) + 1
         if "#" in text[line_start : match.start()]:

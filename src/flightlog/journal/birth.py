@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _F_DUPFD_CLOEXEC = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)
 _MADV_WIPEONFORK = 18  # madvise(2); not exported by Python
 # statfs(2) f_type of file systems whose server may hang: nfs, smb, cifs, fuse, 9p, ceph, lustre, gpfs
-_NETWORK = frozenset((0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x65735546, 0x01021997, 0x00C36400, 0x0BD00BD0, 0x47504653))
+_NETWORK = frozenset(
+    (0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x65735546, 0x01021997, 0x00C36400, 0x0BD00BD0, 0x47504653)
+)
 _OPEN_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 try:
@@ -34,7 +36,7 @@ try:
     import ctypes
 
     # PyDLL keeps the interpreter lock during the call: beside a busy thread a call takes 2.5 us, not 140 (ADR 0002).
-    fast_write = ctypes.PyDLL(None).write  # type: Any
+    fast_write: Any = ctypes.PyDLL(None).write
     fast_write.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t)
     fast_write.restype = ctypes.c_ssize_t
 except (ImportError, AttributeError, OSError):
@@ -69,7 +71,7 @@ def fork_sentinel() -> Sequence[int]:
         page[0] = 1
     except (AttributeError, OSError, ValueError):
         return _PidSentinel()  # type: ignore[return-value]
-    return page
+    return page  # type: ignore[return-value]
 
 
 def inode_of(fd: int) -> tuple[int, int] | None:

@@ -35,7 +35,9 @@ def _surrogate_text(problem: UnicodeError) -> tuple[bytes, int]:
 
 codecs.register_error(SURROGATES, _surrogate_text)  # for the SDK's hot path: no exception is raised
 
-_fast = json.JSONEncoder(ensure_ascii=True, check_circular=False, allow_nan=False, separators=(",", ":"), sort_keys=False).encode
+_fast = json.JSONEncoder(
+    ensure_ascii=True, check_circular=False, allow_nan=False, separators=(",", ":"), sort_keys=False
+).encode
 
 
 def encode(record: dict[str, Any]) -> bytes:
@@ -67,7 +69,7 @@ def _bounded(clean: dict[str, Any], record: dict[str, Any]) -> bytes:
 
 
 def _minimal(record: dict[str, Any], problem: Exception) -> bytes:
-    kept = {}  # type: dict[str, Any]
+    kept: dict[str, Any] = {}
     for key in ("k", "t", "lv", "lg", "ev", "r", "s"):
         value = record.get(key) if type(record) is dict else None
         if type(value) is int or (type(value) is str and len(value) <= 1024):
@@ -109,7 +111,7 @@ def _clean(value: Any, depth: int) -> Any:
 
 
 def _clean_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
-    result = {}  # type: dict[str, Any]
+    result: dict[str, Any] = {}
     for key, item in value.items():
         if len(result) >= MAX_KEYS:
             result["<more>"] = len(value) - MAX_KEYS

@@ -63,7 +63,8 @@ def parse_name(name: str) -> tuple[str, int, str] | None:
         return None
     if len(parts) == 2 and "." + parts[1] in (LOCK_SUFFIX, META_SUFFIX, END_SUFFIX):
         return parts[0], -1, "." + parts[1]
-    if len(parts) == 3 and len(parts[1]) >= 6 and parts[1].isdigit() and parts[1].isascii():
-        if "." + parts[2] in (SEGMENT_SUFFIX, CAPTURE_SUFFIX, INDEX_SUFFIX):
-            return parts[0], int(parts[1]), "." + parts[2]
+    if len(parts) != 3 or "." + parts[2] not in (SEGMENT_SUFFIX, CAPTURE_SUFFIX, INDEX_SUFFIX):
+        return None
+    if 6 <= len(parts[1]) <= 18 and parts[1].isdigit() and parts[1].isascii():
+        return parts[0], int(parts[1]), "." + parts[2]
     return None

@@ -32,7 +32,9 @@ def lock_is_held(path: str) -> bool:
         os.close(fd)
 
 
-def writer_is_alive(directory: str, writer: str, pid: int, start_time: int, boot: str, suffix: str = LOCK_SUFFIX) -> bool:
+def writer_is_alive(
+    directory: str, writer: str, pid: int, start_time: int, boot: str, suffix: str = LOCK_SUFFIX
+) -> bool:
     """Tell whether the process behind a writer may still append."""
     if pid == os.getpid():
         return True

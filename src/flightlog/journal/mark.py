@@ -53,7 +53,7 @@ class Splitter:
         return self._split(self._held, True)
 
     def _split(self, data: bytes, final: bool) -> list[tuple[bytes, bytes]]:
-        parts = []  # type: list[tuple[bytes, bytes]]
+        parts: list[tuple[bytes, bytes]] = []
         position = raw_from = 0
         self._held = b""
         while True:

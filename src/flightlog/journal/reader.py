@@ -39,7 +39,7 @@ class Chunk:
         resume: where the damage ends.
     """
 
-    __slots__ = ("frames", "stop", "next", "resume")
+    __slots__ = ("frames", "next", "resume", "stop")
 
     def __init__(self, frames: list[tuple[int, int, bytes]], stop: str, next_: int, resume: int = 0) -> None:
         self.frames, self.stop, self.next, self.resume = frames, stop, next_, resume
@@ -86,7 +86,7 @@ def read_chunk(fd: int, salt: int, offset: int, limit: int = BLOCK_BYTES) -> Chu
 
 def walk(data: bytes, salt: int, base: int, limit: int) -> tuple[list[tuple[int, int, bytes]], int]:
     """Return the valid frames at the beginning of *data* and where they end. The hot loop of the agent."""
-    frames = []
+    frames: list[tuple[int, int, bytes]] = []
     add = frames.append
     position, size = 0, len(data)
     last = min(limit, size - FRAME_HEAD_BYTES)

@@ -38,23 +38,23 @@ class _State:
     """Everything that belongs to one writer id in one process."""
 
     __slots__ = (
-        "writer",
-        "salt",
+        "bad",
+        "dropped",
         "fd",
+        "inodes",
         "lock_fd",
         "next",
         "numbers",
-        "segment",
-        "retry_at",
-        "size",
-        "inodes",
-        "slow",
-        "bad",
-        "turns",
-        "dropped",
         "owes",
+        "retry_at",
+        "salt",
         "same_process",
+        "segment",
+        "size",
+        "slow",
+        "turns",
         "write",
+        "writer",
     )
 
     def __init__(self) -> None:
@@ -67,11 +67,11 @@ class _State:
         self.segment = -1
         self.retry_at = 0.0
         self.size = 0
-        self.inodes = set()  # type: set[tuple[int, int]]
+        self.inodes: set[tuple[int, int]] = set()
         self.slow = False  # bad, or drops to be declared: the next append takes the slow path
         self.bad = False  # nothing may be appended to the current segment any more
-        self.turns = {}  # type: dict[int, tuple[int, object]]
-        self.dropped = {}  # type: dict[str, int]
+        self.turns: dict[int, tuple[int, object]] = {}
+        self.dropped: dict[str, int] = {}
         self.owes = False
         self.same_process = birth.fork_sentinel()
         self.write = birth.fast_write or birth.plain_write
@@ -281,7 +281,7 @@ class Writer:
         return True
 
 
-_writers = []  # type: list[Writer]
+_writers: list[Writer] = []
 
 
 def _after_fork_in_child() -> None:

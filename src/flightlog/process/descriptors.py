@@ -97,7 +97,7 @@ def park_low_numbers() -> list[int]:
     """Put /dev/null on those of 0, 1, 2 that are closed, so that nothing of ours gets there; return which. Closed by
     exec.
     """
-    parked = []  # type: list[int]
+    parked: list[int] = []
     while True:
         fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         if fd > 2:
@@ -118,7 +118,7 @@ def replace_by_null(number: int) -> None:
 
 def inherited_numbers() -> list[int]:
     """Return the descriptors above 2 that an exec would pass on. To be asked before we open any."""
-    found = []  # type: list[int]
+    found: list[int] = []
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:

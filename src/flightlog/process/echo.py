@@ -44,7 +44,7 @@ class Echo:
         self.console, self.capture, self.slot = console, capture, slot
         self.seen = slot.offset
         self.refused = 0
-        self._ranges = collections.deque()  # type: collections.deque[tuple[int, int]]
+        self._ranges: collections.deque[tuple[int, int]] = collections.deque()
         self._outside = b""  # never was in the segment; comes after the ranges
         self._splitter = mark.Splitter()
         self._tail = b""  # what the splitter holds back

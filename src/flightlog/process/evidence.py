@@ -63,7 +63,7 @@ def usage(rusage: Any) -> dict[str, Any]:
 
 def of_zombie(pid: int) -> dict[str, Any]:
     """Return what /proc still says of a dead process that has not been reaped."""
-    found = {}  # type: dict[str, Any]
+    found: dict[str, Any] = {}
     try:
         with open("/proc/%d/io" % pid, "rb") as file:
             for line in file:

@@ -58,7 +58,7 @@ class Keeper:
         self._open = list(range(len(setup.streams)))  # streams whose ends we still hold
         self._stops = 0
         self._deadline = 0.0
-        self._rusage = None  # type: object
+        self._rusage: object = None
 
     def work(self) -> NoReturn:
         """Start the shim and keep the run until the command has ended."""

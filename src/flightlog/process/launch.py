@@ -30,7 +30,7 @@ class Limits:
     __slots__ = ("_before",)
 
     def __init__(self) -> None:
-        self._before = []  # type: list[tuple[int, tuple[int, int]]]
+        self._before: list[tuple[int, tuple[int, int]]] = []
 
     def lift(self) -> None:
         """Lift them for this process and those it forks."""

@@ -42,7 +42,7 @@ class Stream:
         self.name = NAMES[numbers[0]]
         self.source, self.sink = source, sink
         self.console = Console(numbers, os.fstat(source).st_dev)
-        self.capture = None  # type: CaptureWriter | None
+        self.capture: CaptureWriter | None = None
 
 
 class Setup:

@@ -62,14 +62,14 @@ class Shim:
         self.setup = setup
         self.page = setup.page
         self.child = 0
-        self.pumps = []  # type: list[Pump]
+        self.pumps: list[Pump] = []
         self.report = report.Report(setup, "shim")
-        self._oom_before = None  # type: int | None
+        self._oom_before: int | None = None
         self._exited = False
         self._done = False
         self._keeper_died = False
         self._look_at = 0.0
-        self._lost = {}  # type: dict[str, int]
+        self._lost: dict[str, int] = {}
         self._control = ControlReader(setup.control_page, setup.spec.config)
         self._wakes = self._wake_sink = -1
 

@@ -41,7 +41,7 @@ class RunSpec:
 
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""
-        options = []  # type: list[str]
+        options: list[str] = []
         for name in ("run", "pipeline", "parent", "config"):
             value = getattr(self, name)
             if value:

@@ -23,7 +23,7 @@ class _Doorbell:
         """Install the SDK's hooks, whose own finder then answers; always None."""
         if name in WAITS_FOR:
             try:
-                sys.meta_path.remove(self)  # type: ignore[arg-type]
+                sys.meta_path.remove(self)
             except ValueError:
                 return
             install()
@@ -52,4 +52,4 @@ def start() -> None:
     if "logging" in sys.modules:
         install()
     else:
-        sys.meta_path.insert(0, _Doorbell())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Doorbell())

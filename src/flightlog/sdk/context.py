@@ -30,4 +30,4 @@ class Scope:
         return Scope(self.run, self.stage + "/" + stage if self.stage else stage)
 
 
-current = contextvars.ContextVar("flightlog_scope", default=None)  # type: contextvars.ContextVar[Scope | None]
+current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("flightlog_scope", default=None)

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_SITES = 4096
-_sites = {}  # type: dict[tuple[int, str, int, str], str]
-_threads = {}  # type: dict[str, str]
+_sites: dict[tuple[int, str, int, str], str] = {}
+_threads: dict[str, str] = {}
 
 
 class Dispatch(threading.local):
     """What this thread is dispatching: (message, reference for the mark); and the event of a structlog call around it."""
 
-    outer = None  # type: tuple[str, int] | None
-    event = None  # type: tuple[str, dict[str, Any]] | None
+    outer: tuple[str, int] | None = None
+    event: tuple[str, dict[str, Any]] | None = None
 
 
 dispatch = Dispatch()
-_standard = frozenset()  # type: frozenset[str]
+_standard: frozenset[str] = frozenset()
 _standard_count = 0
 
 _SOURCE = """
@@ -76,7 +76,7 @@ def install(logging: ModuleType) -> None:
     original = logging.Logger.callHandlers
     own = getattr(getattr(original, "__code__", None), "co_filename", "") == getattr(logging, "__file__", "")
     if own or _same_file(original, logging):
-        made = {}  # type: dict[str, Any]
+        made: dict[str, Any] = {}
         namespace["_fl_take"], namespace["_fl_dispatch"] = take, dispatch
         exec(compile(_SOURCE, logging._srcfile, "exec"), namespace, made)  # noqa: S102
         logging.Logger.callHandlers = made["callHandlers"]
@@ -187,7 +187,7 @@ def _extra(record: logging.LogRecord) -> str:
     return ',"x":{%s}' % text if text else ""
 
 
-_Record = None  # type: type | None
+_Record: type | None = None
 
 
 def _install_marks(logging: ModuleType) -> None:
@@ -221,5 +221,3 @@ def _install_marks(logging: ModuleType) -> None:
 def reference_of(record: object) -> int:
     """Return the number under which *record* was journalled, 0 when it was not."""
     return int(getattr(record, "_fl_n", 0) or 0)
-
-

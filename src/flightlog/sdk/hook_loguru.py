@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Last(threading.local):
-    record = None  # type: object
+    record: object = None
     n = 0
 
 

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-METHODS = ("msg", "log", "debug", "info", "warn", "warning", "fatal", "failure", "err", "error", "critical", "exception")
+METHODS = (
+    "msg",
+    "log",
+    "debug",
+    "info",
+    "warn",
+    "warning",
+    "fatal",
+    "failure",
+    "err",
+    "error",
+    "critical",
+    "exception",
+)
 
 
 class _Call(threading.local):
@@ -80,13 +93,22 @@ def install_base(module: ModuleType) -> None:
         target = self._logger
         fields = dict(getattr(self, "_context", None) or {}, **event_kw)
         if logging is not None and isinstance(target, logging.Logger):
-            before, dispatch.event = dispatch.event, (str(event), {str(k): v for k, v in fields.items() if k != "exc_info"})
+            before, dispatch.event = (
+                dispatch.event,
+                (str(event), {str(k): v for k, v in fields.items() if k != "exc_info"}),
+            )
             try:
                 return getattr(target, method_name)(*args, **kw)
             finally:
                 dispatch.event = before
         info = event_kw.get("exc_info")
-        problem = info if isinstance(info, BaseException) else sys.exc_info()[1] if info or method_name == "exception" else None
+        problem = (
+            info
+            if isinstance(info, BaseException)
+            else sys.exc_info()[1]
+            if info or method_name == "exception"
+            else None
+        )
         _call.n = _journal(method_name, event, fields, problem)
         try:
             return getattr(target, method_name)(*args, **kw)

@@ -73,6 +73,11 @@ def apply(name: str, module: ModuleType) -> None:
             recorder.errors += 1
 
 
+def cast_module(made: Any) -> ModuleType | None:
+    """Name the type of what an unknown loader made."""
+    return made  # type: ignore[no-any-return]
+
+
 class _Loader:
     """Stands for a module's loader until the module has been executed."""
 
@@ -81,8 +86,7 @@ class _Loader:
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Let the real loader decide."""
-        made = self._loader.create_module(spec)
-        return made  # type: ignore[no-any-return]
+        return cast_module(self._loader.create_module(spec))
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute the module, give it its own loader back, then hook it."""
@@ -117,7 +121,7 @@ class Finder:
         return None
 
 
-_waiting = {}  # type: dict[str, Callable[[ModuleType], None]]
+_waiting: dict[str, Callable[[ModuleType], None]] = {}
 _finder = Finder()
 
 
@@ -130,4 +134,4 @@ def install() -> None:
         if module is not None:
             apply(name, module)
     if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _finder)

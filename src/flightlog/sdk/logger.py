@@ -28,8 +28,8 @@ MAX_SITES = 1024  # message literals remembered; text made at run time would fil
 _BIG = 1 << 63
 _getframe = sys._getframe
 _now = time.time_ns
-_sites = {}  # type: dict[tuple[str, str, int], tuple[CodeType, int, str]]
-_keys = {}  # type: dict[str, str]
+_sites: dict[tuple[str, str, int], tuple[CodeType, int, str]] = {}
+_keys: dict[str, str] = {}
 
 
 class _Thread(threading.local):
@@ -53,7 +53,7 @@ class Logger:
     the record survives `kill -9` of the process. Messages are cut at 64 KB, records at 256 KB, both visibly.
     """
 
-    __slots__ = ("name", "level", "_bound", "_bound_json")
+    __slots__ = ("_bound", "_bound_json", "level", "name")
 
     def __init__(self, name: str, level: int = 0, bound: dict[str, Any] | None = None) -> None:
         self.name = name
@@ -118,7 +118,12 @@ default_level = 0  # everything; `init(level=)` sets it for loggers got later
 
 
 def _record(
-    logger: Logger, level: int, message: str, fields: dict[str, Any], frame: FrameType, problem: BaseException | None = None
+    logger: Logger,
+    level: int,
+    message: str,
+    fields: dict[str, Any],
+    frame: FrameType,
+    problem: BaseException | None = None,
 ) -> int:
     """Write one record; return its number, or 0."""
     try:
@@ -206,7 +211,9 @@ def _fields_json(fields: dict[str, Any]) -> str:
 
 def _suspect(value: str) -> bool:
     """Cheap test: may *value* hold a secret?"""
-    return len(value) > 7 and ("=" in value or ":" in value or " " in value or "_" in value or "-" in value or "eyJ" in value or "A" in value)
+    return len(value) > 7 and (
+        "=" in value or ":" in value or " " in value or "_" in value or "-" in value or "eyJ" in value or "A" in value
+    )
 
 
 def _new_key(key: str) -> str:

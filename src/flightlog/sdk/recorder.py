@@ -32,12 +32,12 @@ class Recorder:
     def __init__(self) -> None:
         self.errors = 0
         self.pipeline = ""
-        self.writer = None  # type: Writer | None
-        self.scope = None  # type: Scope | None
+        self.writer: Writer | None = None
+        self.scope: Scope | None = None
         self.control = ControlReader("", "")
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
-        self._config = None  # type: str | None
+        self._config: str | None = None
         self._announced = False
 
     # -- set-up ---------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
         "start": identity.process_start_time(pid),
         "cwd": cwd,
         "uid": os.geteuid(),
-    }
+    }  # type: dict[str, Any]
     data.update(more)
     return data
 

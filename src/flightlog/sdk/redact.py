@@ -9,10 +9,26 @@ from __future__ import annotations
 import re
 
 MASK = "[redacted]"
-_KEYS = ("password", "passwd", "pwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential", "authorization", "cookie", "sessionid", "connectionstring")
-_KEYS_ALLOWED = frozenset(("tokencount", "maxtokens", "tokens", "numtokens", "totaltokens", "prompttokens", "completiontokens", "tokenizer"))
+_KEYS = (
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "authorization",
+    "cookie",
+    "sessionid",
+    "connectionstring",
+)
+_KEYS_ALLOWED = frozenset(
+    ("tokencount", "maxtokens", "tokens", "numtokens", "totaltokens", "prompttokens", "completiontokens", "tokenizer")
+)
 _DROP = str.maketrans("", "", "-_. ")
-_known = {}  # type: dict[str, bool]
+_known: dict[str, bool] = {}
 
 # Cheap substring tests for dynamic text; each tells which of the patterns below is worth running.
 _ASSIGNED = re.compile(
@@ -23,7 +39,9 @@ _HEADER = re.compile(r"(?i)\b((?:bearer|basic)\s{1,3})([A-Za-z0-9._~+/=-]{8,2048
 _SHAPES = re.compile(
     r"\b(?:A(?:KIA|SIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,255}|xox[abp]-[A-Za-z0-9-]{10,255}|sk(?:-|_live_)[A-Za-z0-9_-]{16,255}|eyJ[A-Za-z0-9_-]{8,2048}\.[A-Za-z0-9_-]{4,4096}\.[A-Za-z0-9_-]{0,2048})"
 )
-_PEM = re.compile(r"-----BEGIN ([A-Z ]{0,20})PRIVATE KEY-----.{0,8192}?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S)
+_PEM = re.compile(
+    r"-----BEGIN ([A-Z ]{0,20})PRIVATE KEY-----.{0,8192}?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z)", re.S
+)
 
 
 def is_secret_key(key: str) -> bool:
@@ -47,7 +65,15 @@ def text(value: str) -> str:
             value = _USERINFO.sub(r"\1" + MASK + r"\3", value)
     if "earer " in value or "asic " in value or "EARER " in value or "ASIC " in value:
         value = _HEADER.sub(r"\1" + MASK, value)
-    if "eyJ" in value or "AKIA" in value or "ASIA" in value or "gh" in value or "xox" in value or "sk-" in value or "sk_" in value:
+    if (
+        "eyJ" in value
+        or "AKIA" in value
+        or "ASIA" in value
+        or "gh" in value
+        or "xox" in value
+        or "sk-" in value
+        or "sk_" in value
+    ):
         value = _SHAPES.sub(MASK, value)
     if "PRIVATE KEY" in value:
         value = _PEM.sub(MASK, value)

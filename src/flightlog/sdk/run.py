@@ -43,7 +43,7 @@ class Run:
         self._adopts = False
         self._began = 0
         self._outermost = False
-        self._token = None  # type: Token[Scope | None] | None
+        self._token: Token[Scope | None] | None = None
 
     def __enter__(self) -> Run:
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 from .. import records
-from .context import Scope, current
+from .context import current
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
     from typing import Iterable, Iterator, TypeVar
+
+    from .context import Scope
 
     T = TypeVar("T")
 
@@ -38,8 +40,8 @@ class Stage:
         self.name = name
         self.total = total
         self.done = 0
-        self._scope = None  # type: Scope | None
-        self._token = None  # type: Token[Scope | None] | None
+        self._scope: Scope | None = None
+        self._token: Token[Scope | None] | None = None
         self._began = self._told_at = 0
         self._told = 0
 

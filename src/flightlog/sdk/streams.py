@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_pipes = None  # type: frozenset[tuple[int, int]] | None
+_pipes: frozenset[tuple[int, int]] | None = None
 
 
 def pipes() -> frozenset[tuple[int, int]]:
@@ -76,13 +76,13 @@ def install() -> None:
 def _replace(stream: Any, name: str, fd: int) -> None:
     buffer = stream.buffer
     raw = MarkRaw(fd, "wb", closefd=False)
-    raw.name = getattr(buffer, "name", "<%s>" % name)  # type: ignore[misc,assignment]
+    raw.name = getattr(buffer, "name", "<%s>" % name)
     if type(buffer) is io.BufferedWriter:
         stream.flush()
         buffer.__init__(raw)  # type: ignore[misc]  # the same object with another raw layer: nobody's reference goes stale
         return
     made = io.TextIOWrapper(  # unbuffered (-u): the text layer sits on the raw one
-        raw,  # type: ignore[type-var]
+        raw,
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,
@@ -105,7 +105,15 @@ def marked(stream: Any, text: str, n: int) -> str:
     try:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         data = text.encode(encoding, getattr(stream, "errors", None) or "strict")
-        if encoding.lower().replace("-", "") not in ("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"):
+        if encoding.lower().replace("-", "") not in (
+            "utf8",
+            "ascii",
+            "latin1",
+            "iso88591",
+            "usascii",
+            "ansix3.41968",
+            "iso885915",
+        ):
             return text  # the mark itself must come out as ASCII
         writer = recorder.writer
         assert writer is not None

@@ -61,7 +61,7 @@ class _Diverted:
         import _thread
 
         self._stream, self._me, self._ident = stream, _thread.get_ident(), _thread.get_ident
-        self.parts = []  # type: list[str]
+        self.parts: list[str] = []
 
     def write(self, text: str) -> int:
         """Collect or pass on."""
@@ -81,11 +81,11 @@ def _print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
         hook(*arguments)
         return
     diverted = _Diverted(stream)
-    sys.stderr = diverted  # type: ignore[assignment]
+    sys.stderr = diverted
     try:
         hook(*arguments)
     finally:
-        if sys.stderr is diverted:  # type: ignore[comparison-overlap]
+        if sys.stderr is diverted:
             sys.stderr = stream
         text = "".join(diverted.parts)
         if text:
@@ -117,4 +117,4 @@ def install_threads(threading: ModuleType) -> None:
             n = record(arguments.exc_value, arguments.exc_traceback, records.ERROR, "flightlog.uncaught", name)
         _print_marked(original, (arguments,), n)
 
-    threading.excepthook = excepthook
+    threading.excepthook = excepthook  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 It takes its own folder out of sys.path, runs the sitecustomize that it hides, lets `import flightlog` find us when nothing else does,
 puts the raw layer under captured streams, and waits for `logging` to be imported. Nothing else: the SDK proper loads then.
 """
+
 import sys
 
 
@@ -42,9 +43,7 @@ def _boot(here):
                 return None
             from importlib.util import spec_from_file_location
 
-            return spec_from_file_location(
-                name, os.path.join(root, "__init__.py"), submodule_search_locations=[root]
-            )
+            return spec_from_file_location(name, os.path.join(root, "__init__.py"), submodule_search_locations=[root])
 
     sys.meta_path.append(Last)
     if not os.environ.get("FLIGHTLOG_SPOOL"):
