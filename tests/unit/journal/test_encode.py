@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from flightlog.journal.encode import encode
 from flightlog.journal.format import MAX_PAYLOAD_BYTES
 

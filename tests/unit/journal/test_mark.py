@@ -1,8 +1,9 @@
 """Marks: however a stream is cut into pieces, its parts are the stream less its verified marks."""
 
-from flightlog.journal import mark
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flightlog.journal import mark
 
 WRITER = "0123456789abcdef" * 2
 
@@ -14,7 +15,9 @@ def parts_of(pieces):
     return raw, b"".join(text for _, text in parts)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=30)), max_size=8), st.lists(st.integers(1, 40), max_size=30))
+@given(
+    st.lists(st.tuples(st.booleans(), st.binary(max_size=30)), max_size=8), st.lists(st.integers(1, 40), max_size=30)
+)
 def test_chunking_does_not_matter(texts, sizes):
     stream, raw, console = b"", b"", b""
     for n, (marked, text) in enumerate(texts):
