@@ -36,8 +36,8 @@ class Relay:
         self._page = page
         self._orders = orders
         self._sent = 0
-        self._stuck: set[int]  # not taken out by the shim: its queue says nothing about them = set()
-        self._open: list[tuple[float, int]]  # (when to decide, signal) = []
+        self._stuck: set[int] = set()  # not taken out by the shim: its queue says nothing about them
+        self._open: list[tuple[float, int]] = []  # (when to decide, signal)
 
     @property
     def undecided(self) -> bool:

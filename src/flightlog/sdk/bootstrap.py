@@ -19,18 +19,14 @@ WAITS_FOR = frozenset(("logging", "structlog", "loguru"))
 class _Doorbell:
     """A finder that finds nothing: it installs the SDK when a logging library is first asked for."""
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        """Install the SDK's hooks, whose own finder then answers; always None."""
-        if name in WAITS_FOR:
-            try:
-                sys.meta_path.remove(self)
-            except ValueError:
-                return
-            install()
-            if name == "logging":
-                return
-            finder = sys.meta_path[0]
-            _ = finder
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """Install the SDK's hooks and answer as their finder does: the import that rang goes past its place in the list."""
+        if name not in WAITS_FOR or self not in sys.meta_path:
+            return None
+        sys.meta_path.remove(self)
+        install()
+        hooks = sys.modules.get("flightlog.sdk.hooks")
+        return hooks._finder.find_spec(name, path, target) if hooks is not None else None
 
 
 def install() -> None:
