@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from flightlog.journal import mark, reader
 from flightlog.journal.format import salt_of
 
