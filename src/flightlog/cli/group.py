@@ -16,7 +16,7 @@ import click
 from .._version import __version__
 from ..errors import FlightlogError
 
-COMMANDS = {"run": "run", "version": "version"}
+COMMANDS = {"journal": "journal", "run": "run", "version": "version"}
 
 
 class Commands(click.Group):

@@ -1,0 +1,56 @@
+"""`flightlog journal cat` reads a spool without any database."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+
+from flightlog.journal.writer import Writer
+
+
+def cat(*arguments, **environment):
+    command = [sys.executable, "-m", "flightlog", "journal", "cat", *arguments]
+    return subprocess.run(command, env=dict(os.environ, **environment), capture_output=True, text=True, timeout=60)
+
+
+def spool(tmp_path):
+    writer = Writer(str(tmp_path))
+    for i in range(3):
+        writer.append(
+            json.dumps({"k": "log", "t": 0, "lv": 20, "lg": "etl", "m": f"line {i}\x1b[31m", "r": "R"}).encode()
+        )
+    writer.close()
+    return glob.glob(str(tmp_path / "*.seg"))[0]
+
+
+def test_records_are_printed_and_cannot_steer_the_terminal(tmp_path):
+    spool(tmp_path)
+    done = cat(FLIGHTLOG_SPOOL=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "1970-01-01T00:00:00.000000Z INFO etl line 0\\x1b[31m"
+    lines = [json.loads(line) for line in cat("-o", "jsonl", str(tmp_path)).stdout.splitlines()]
+    assert [line["k"] for line in lines] == ["head", "log", "log", "log"]
+
+
+def test_corrupt_bytes_are_declared_and_a_torn_end_is_no_error(tmp_path):
+    path = spool(tmp_path)
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(data[:-5])
+    torn = cat(path)
+    assert (torn.returncode, "torn" in torn.stderr) == (0, True)
+    broken = bytearray(data)
+    broken[data.index(b"line 1")] ^= 1
+    with open(path, "wb") as file:
+        file.write(bytes(broken))
+    corrupt = cat(path)
+    assert (corrupt.returncode, "corrupt" in corrupt.stderr, "line 2" in corrupt.stdout) == (1, True, True)
+
+
+def test_unknown_path_is_named_with_a_remedy(tmp_path):
+    done = cat(str(tmp_path / "nothing"))
+    assert done.returncode == 4
+    assert "Error:" in done.stderr
+    assert "Try:" in done.stderr
