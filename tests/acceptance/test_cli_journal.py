@@ -54,3 +54,29 @@ def test_unknown_path_is_named_with_a_remedy(tmp_path):
     assert done.returncode == 4
     assert "Error:" in done.stderr
     assert "Try:" in done.stderr
+
+
+def test_records_with_strange_content_are_shown_and_stop_nothing(tmp_path):
+    writer = Writer(str(tmp_path))
+    strange = [
+        {"k": "log", "m": "few keys"},
+        {"k": "log", "lv": "high", "m": None, "x": [1], "t": 10**40},
+        {"k": "event", "x": 3, "t": "soon"},
+        {"k": None},
+        [1, 2],
+        7,
+    ]
+    for record in strange:
+        writer.append(json.dumps(record).encode())
+    writer.append(b"{no json")
+    writer.append(b"\xff\xfe")
+    writer.append(b"[" * 200_000)
+    writer.append(b'{"k":"log","m":"\\ud800"}')
+    writer.append(json.dumps({"k": "log", "t": 0, "lv": 20, "m": "last"}).encode())
+    writer.close()
+    for output in ("short", "json", "jsonl"):
+        done = cat("-o", output, str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr[-500:]
+        assert "few keys" in done.stdout
+        assert "last" in done.stdout
+    assert len(cat(str(tmp_path)).stdout.splitlines()) == len(strange) + 6

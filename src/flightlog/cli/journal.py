@@ -54,9 +54,9 @@ def cat(paths: tuple[str, ...], output: str) -> None:
             elif output == "json":
                 found.append(record)
             else:
-                click.echo(json.dumps(record, ensure_ascii=False) if output == "jsonl" else _line(record))
+                _print(json.dumps(record, ensure_ascii=False) if output == "jsonl" else _line(record))
     if output == "json":
-        click.echo(json.dumps({"v": 1, "records": found}, ensure_ascii=False, indent=1))
+        _print(json.dumps({"v": 1, "records": found}, ensure_ascii=False, indent=1))
     if corrupt:
         sys.exit(1)
 
@@ -88,7 +88,7 @@ def _records(path: str) -> Iterator[dict[str, Any] | None]:
             if payload is None:
                 damage = (offset, end)
                 continue
-            yield dict(json.loads(payload), writer=writer, n=n)
+            yield dict(_decode(payload), writer=writer, n=n)
     except (OSError, SegmentError) as problem:
         raise NotFound(f"{path} cannot be read: {problem}", "check the path and its rights") from problem
     if damage is not None:
@@ -96,16 +96,43 @@ def _records(path: str) -> Iterator[dict[str, Any] | None]:
 
 
 def _line(record: dict[str, Any]) -> str:
-    """Return one record as a line for people: UTC time, level, where, text; nothing in it can steer a terminal."""
-    at = datetime.datetime.fromtimestamp(record.get("t", 0) / 1e9, datetime.timezone.utc).strftime(
-        "%Y-%m-%dT%H:%M:%S.%fZ"
-    )
-    kind = record.get("k")
+    """Return one record as a line for people: UTC time, level, where, text; nothing in it can steer a terminal.
+
+    A record may have been written by anybody: what is missing or of another kind is shown as it is.
+    """
+    kind, data = record.get("k"), record.get("x")
     if kind == "log":
-        text = f"{records.level_name(record['lv'])} {record.get('lg', '')} {record['m']}"
-        text += "".join(f" {key}={value}" for key, value in record.get("x", {}).items())
+        level = record.get("lv")
+        word = records.level_name(level) if isinstance(level, int) else str(level)
+        text = f"{word} {record.get('lg', '')} {record.get('m', '')}"
+        text += "".join(f" {key}={value}" for key, value in data.items()) if isinstance(data, dict) else ""
     elif kind == "event":
-        text = f"-- {record['ev']} {record.get('s', '')} {json.dumps(record.get('x', {}), ensure_ascii=False)}"
+        text = f"-- {record.get('ev', '')} {record.get('s', '')} {json.dumps(data or {}, ensure_ascii=False)}"
+    elif kind == "drops":
+        text = f"-- drops {json.dumps(record.get('dropped'), ensure_ascii=False)}"
     else:
         text = f"-- {kind} writer {record['writer']} segment {record.get('segno', '')}"
-    return f"{at} {text}".translate(_UNSAFE)
+    return f"{_time(record.get('t'))} {text}".translate(_UNSAFE)
+
+
+def _print(text: str) -> None:
+    """Print *text*; lone surrogates, which no encoding has, as their escapes."""
+    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _time(ns: object) -> str:
+    """Return nanoseconds since the epoch as UTC text; as they are when no calendar has them."""
+    try:
+        at = datetime.datetime.fromtimestamp(int(ns) / 1e9, datetime.timezone.utc)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return str(ns)
+    return str(at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def _decode(payload: bytes) -> dict[str, Any]:
+    """Return a payload as a record; one with a right checksum that is no JSON object is shown as kind `unreadable`."""
+    try:
+        record = json.loads(payload)
+    except (ValueError, RecursionError):
+        record = None
+    return record if isinstance(record, dict) else {"k": "unreadable", "payload": payload.decode("utf-8", "replace")}
