@@ -21,7 +21,7 @@ from zlib import crc32
 
 from .. import identity
 from . import birth
-from .format import CRC_PIECE_BYTES, FRAME_HEAD, ROTATE_BYTES, TAG, checksum
+from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 1.0  # after a failed birth or rotation
 WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
-CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate
+CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
+LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
 _TAG = TAG << 24
 
@@ -50,7 +51,6 @@ class _State:
         "salt",
         "same_process",
         "segment",
-        "size",
         "slow",
         "turns",
         "write",
@@ -66,7 +66,6 @@ class _State:
         self.numbers = itertools.count().__next__
         self.segment = -1
         self.retry_at = 0.0
-        self.size = 0
         self.inodes: set[tuple[int, int]] = set()
         self.slow = False  # bad, or drops to be declared: the next append takes the slow path
         self.bad = False  # nothing may be appended to the current segment any more
@@ -120,16 +119,17 @@ class Writer:
             state = self._current()
         n = state.next()
         length = len(payload)
-        if length <= CRC_PIECE_BYTES:
-            crc = crc32(payload, state.salt) ^ (n & 0xFFFFFFFF)
-        else:
-            crc = checksum(payload, state.salt, n)
-        frame = _pack(crc, _TAG | length, n) + payload
-        if state.slow or state.write(state.fd, frame, length + 16) != length + 16:
+        if length > CRC_PIECE_BYTES:
+            return self._append_large(state, payload, n, level)
+        size = length + FRAME_HEAD_BYTES
+        # n stays below 2**32: a writer id is given up long before, see _check.
+        if (
+            state.slow
+            or state.write(state.fd, _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload, size) != size
+        ):
             return self._append_slowly(state, payload, n, level)
-        state.size += length
         if not n & CHECK_MASK:
-            self._check(state)
+            self._check(state, n)
         return n
 
     def drop(self, level: int, reason: str) -> None:
@@ -156,6 +156,14 @@ class Writer:
         birth.close_ours(state.lock_fd, state.inodes)
 
     # -- the slow path ------------------------------------------------------------------------------------------
+
+    def _append_large(self, state: _State, payload: bytes, n: int, level: int) -> int:
+        """Append a record whose checksum is taken piece by piece, and look at once whether the segment is full."""
+        frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
+        if state.slow or state.write(state.fd, frame, len(frame)) != len(frame):
+            return self._append_slowly(state, payload, n, level)
+        self._check(state, n)
+        return n
 
     def _current(self) -> _State:
         """Return the state of this process, a new one when a fork happened that our hook did not see."""
@@ -187,7 +195,6 @@ class Writer:
                     continue
             frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
             if state.write(state.fd, frame, len(frame)) == len(frame):
-                state.size += len(payload)
                 return n
             state.bad = state.slow = True
         self.drop(level, "unwritable")
@@ -206,14 +213,16 @@ class Writer:
         else:
             state.bad = state.slow = True
 
-    def _check(self, state: _State) -> None:
+    def _check(self, state: _State, n: int) -> None:
         """Every 256 records: leave a descriptor that is not ours any more; rotate when the segment is full."""
-        inode = birth.inode_of(state.fd)
+        inode, size = birth.inode_and_size(state.fd)
         if inode not in state.inodes:
             if state is self._state and state.segment not in state.turns:
                 state.fd = -1
                 state.bad = state.slow = True
-        elif state.size > self.rotate_bytes:
+        elif n >= LAST_NUMBER and state is self._state:
+            self._state = _State()  # the old files stay open: other threads may be writing to them
+        elif size > self.rotate_bytes:
             self._rotate(state)
 
     def _rotate(self, state: _State) -> bool:
@@ -273,7 +282,6 @@ class Writer:
             birth.close_ours(fd, {inode})
             state.retry_at = now + RETRY_SECONDS
             return False
-        state.size = 0
         state.segment = number
         state.bad = False
         state.owes = False  # the header carries the counts

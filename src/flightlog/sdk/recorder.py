@@ -20,7 +20,8 @@ from .context import Scope, current
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    import mmap
+    from typing import Any, Sequence
 
 # Pressure level -> records below this level are shed (run and drop events never are).
 SHED_BELOW = (0, records.INFO, records.WARNING, records.WARNING)
@@ -35,6 +36,9 @@ class Recorder:
         self.writer: Writer | None = None
         self.scope: Scope | None = None
         self.control = ControlReader("", "")
+        self.page: Sequence[int] | mmap.mmap = (
+            self.control.page
+        )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
         self._config: str | None = None
@@ -93,8 +97,9 @@ class Recorder:
                 if self.writer is None or self.scope is None:
                     self._start()
                 self.control.look()
+                self.page = self.control.page
                 self.check_at = now + LOOK_EVERY_NS
-            state = self.control.page[STATE]
+            state = self.page[STATE]
             if state & DISABLED:
                 return False
             pressure = state & PRESSURE_MASK
@@ -126,7 +131,7 @@ class Recorder:
         try:
             if self.writer is None:
                 return
-            if self.implicit and self._announced and self.control.page[STATE] & DISABLED == 0:
+            if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}
                 self.writer.append(encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL)
                 self.implicit = ""
