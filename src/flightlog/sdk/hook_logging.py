@@ -1,9 +1,9 @@
 """The hook into stdlib `logging`: each record is taken where it is handed to handlers, and its console copy is marked.
 
-Owns: the replacements of `Logger.callHandlers` and `StreamHandler.emit`. The first is compiled under logging's own file name, so
+Owns: the replacement of `Logger.callHandlers`. It is compiled under logging's own file name, so
 that `findCaller` and other frame walkers see the frames they saw before; when somebody else has replaced it already, theirs is
 wrapped. No handler is added, no level is looked at or changed: what the program would have handed to handlers is recorded.
-A record that a bridge hands on (same message, inside the dispatch of another) is the same record.
+A record that a bridge hands on (same message, inside the dispatch of another) is the same record. Leaves marks to `mark_logging`.
 """
 
 from __future__ import annotations
@@ -14,36 +14,41 @@ from json.encoder import encode_basestring_ascii as quote
 
 from .. import records
 from ..config.control import STATE
-from ..journal.encode import MAX_MESSAGE, SURROGATES, encode
-from . import redact, streams
+from ..journal.encode import MAX_MESSAGE, clean_value, encode
+from . import mark_logging, pieces, redact, streams
 from .context import current
-from .logger import _fields_json, _plain
+from .pieces import LARGE_BYTES, plain, thread, threads
 from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from types import ModuleType
-    from typing import Any
+    from typing import Any, Dict, Tuple
+
+    Event = Tuple[str, Dict[str, Any]]
 
 MAX_SITES = 4096
 _sites: dict[tuple[int, str, int, str], str] = {}
-_threads: dict[str, str] = {}
 
 
 class Dispatch(threading.local):
-    """What this thread is dispatching: (message, reference for the mark); and the event of a structlog call around it."""
+    """What this thread is dispatching: (message, reference for the mark); and the event of a structlog call that is on its way here."""
 
-    outer: tuple[str, int] | None = None
-    event: tuple[str, dict[str, Any]] | None = None
+    outer: tuple[str, tuple[str, int] | None] | None = None
+    event: Event | None = None
 
 
 dispatch = Dispatch()
 _standard: frozenset[str] = frozenset()
 _standard_count = 0
+_marking = False  # the console is a capture pipe
 
-_SOURCE = """
-def callHandlers(self, record):
+# Line by line below logging's own text from 3.8 to 3.13, so that tracebacks through it show what they showed before.
+_SOURCE = (
+    "def callHandlers(self, record):"
+    + "\n" * 8
+    + """\
     token = _fl_take(self, record)
     try:
         c = self
@@ -53,22 +58,27 @@ def callHandlers(self, record):
                 found = found + 1
                 if record.levelno >= hdlr.level:
                     hdlr.handle(record)
-            c = c.parent if c.propagate else None
+            if not c.propagate:
+                c = None
+            else:
+                c = c.parent
         if found == 0:
             if lastResort:
                 if record.levelno >= lastResort.level:
                     lastResort.handle(record)
             elif raiseExceptions and not self.manager.emittedNoHandlerWarning:
-                sys.stderr.write("No handlers could be found for logger \\"%s\\"\\n" % self.name)
+                sys.stderr.write("No handlers could be found for logger"
+                                 " \\"%s\\"\\n" % self.name)
                 self.manager.emittedNoHandlerWarning = True
     finally:
         _fl_dispatch.outer = token
 """
+)
 
 
 def install(logging: ModuleType) -> None:
     """Install into the module *logging*."""
-    global _standard, _standard_count
+    global _marking, _standard, _standard_count
     sample = logging.LogRecord("n", 20, "f", 1, "m", (), None, "fn")
     _standard = frozenset(vars(sample)) | {"message", "asctime", "exc_text", "taskName"}
     _standard_count = len(vars(sample))
@@ -78,7 +88,8 @@ def install(logging: ModuleType) -> None:
     if own or _same_file(original, logging):
         made: dict[str, Any] = {}
         namespace["_fl_take"], namespace["_fl_dispatch"] = take, dispatch
-        exec(compile(_SOURCE, logging._srcfile, "exec"), namespace, made)  # noqa: S102
+        source = mark_logging.at_lines_of(original, _SOURCE)
+        exec(compile(source, logging._srcfile, "exec"), namespace, made)  # noqa: S102
         logging.Logger.callHandlers = made["callHandlers"]
     else:
 
@@ -91,7 +102,8 @@ def install(logging: ModuleType) -> None:
 
         logging.Logger.callHandlers = chained
     if streams.captured():
-        _install_marks(logging)
+        _marking = True
+        mark_logging.install(logging, dispatch)
 
 
 def _same_file(function: Any, logging: ModuleType) -> bool:
@@ -99,68 +111,92 @@ def _same_file(function: Any, logging: ModuleType) -> bool:
     return os.path.basename(os.path.dirname(name)) == "logging" and os.path.normcase(name) == logging._srcfile
 
 
-def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, int] | None:
+def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[str, int] | None] | None:
     """Journal *record*; return what `dispatch.outer` was before. Never raises."""
     outer = dispatch.outer
     try:
         now = int(record.created * 1e9)
-        if (now >= recorder.check_at or recorder.control.page[STATE]) and not recorder.admit(now, record.levelno):
+        if (now >= recorder.check_at or recorder.page[STATE]) and not recorder.admit(now, record.levelno):
             return outer
         try:
             message = record.getMessage()
         except Exception as problem:  # wrong arguments: logging itself complains on the console
             message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
         if outer is not None and outer[0] == message:
-            _remember(record, outer[1])
-            return outer
-        n = _journal(record, message, now)
-        _remember(record, n)
-        dispatch.outer = (message, n)
+            reference = outer[1]
+        else:
+            # It may have been journalled before: by another process, or before it was handed on by `logger.handle`.
+            reference = mark_logging.reference(record) if _marking else None
+            if reference is None:
+                n = _journal(record, message, now)
+                reference = streams.reference(n) if _marking else None
+            dispatch.outer = (message, reference)
+        if _marking:
+            mark_logging.remember(record, reference)
     except Exception:
         recorder.errors += 1
     return outer
 
 
-def _remember(record: Any, n: int) -> None:
-    if _Record is not None and isinstance(record, _Record):
-        record._fl_n = n  # type: ignore[attr-defined]
-
-
 def _journal(record: logging.LogRecord, message: str, now: int) -> int:
-    key = (record.lineno, record.pathname, record.levelno, record.name)
-    site = _sites.get(key)
-    if site is None:
-        site = _new_site(record, key)
+    event, dispatch.event = dispatch.event, None  # what a handler logs meanwhile is another record
+    if event is not None:
+        message = event[0]
+    try:
+        key = (record.lineno, record.pathname, record.levelno, record.name)
+        site = _sites.get(key) or _new_site(record, key)
+        text = quote(redact.text(message if message.isascii() else plain(message)))
+        more = ""
+        if event is not None or len(record.__dict__) != _standard_count:
+            more = pieces.fields(_extra(record, event))
+            if more:
+                more = ',"x":{%s}' % more[1:]
+        if record.exc_info and record.exc_info[1] is not None:
+            more += ',"e":' + encode(records.exception(record.exc_info[1], record.exc_info[2])).decode("ascii")
+        name = record.threadName
+        where = current.get() or recorder.scope
+        data = f'{site},"t":{now}{where.tail}{threads.get(name) or thread(name)},"m":{text}{more}}}'.encode()  # type: ignore[union-attr]
+        if len(data) <= LARGE_BYTES:
+            return recorder.writer.append(data, record.levelno)  # type: ignore[union-attr]
+    except Exception:
+        pass  # something about this record is strange; the way below takes anything
+    return _journal_slowly(record, message, now, event)
+
+
+def _journal_slowly(record: logging.LogRecord, message: object, now: int, event: Event | None) -> int:
+    """Write a record that may be above the caps, or that the fast way choked on."""
     scope = current.get() or recorder.scope
-    if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE]
-    thread = _threads.get(record.threadName)  # type: ignore[arg-type]
-    if thread is None:
-        thread = _new_thread(record.threadName)
-    text = '%s,"t":%d%s%s,"m":%s' % (
-        site,
-        now,
-        scope.tail,  # type: ignore[union-attr]
-        thread,
-        quote(redact.text(message if message.isascii() else _plain(message))),
-    )
-    if len(record.__dict__) != _standard_count or dispatch.event is not None:
-        text += _extra(record)
-    if record.exc_info:
-        problem = record.exc_info[1]
-        if problem is not None:
-            text += ',"e":' + encode(records.exception(problem, record.exc_info[2])).decode("ascii")
-    data = (text + "}").encode("utf-8", SURROGATES)
-    return recorder.writer.append(data, record.levelno)  # type: ignore[union-attr]
+    assert scope is not None and recorder.writer is not None
+    level = record.levelno if type(record.levelno) is int else records.INFO
+    data = {
+        "k": "log",
+        "t": now,
+        "lv": level,
+        "lg": records.safe_text(record.name),
+        "f": records.safe_text(record.pathname),
+        "ln": record.lineno if type(record.lineno) is int else 0,
+        "fn": records.safe_text(record.funcName),
+        "m": redact.text(records.safe_text(message, MAX_MESSAGE + 1)),
+        "r": scope.run,
+        "th": records.safe_text(record.threadName),
+    }  # type: dict[str, Any]
+    if scope.stage:
+        data["s"] = scope.stage
+    fields = _extra(record, event)
+    if fields:
+        data["x"] = redact.fields(clean_value(fields))
+    if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
+        data["e"] = records.exception(record.exc_info[1], record.exc_info[2])
+    return recorder.writer.append(encode(data), level)
 
 
 def _new_site(record: logging.LogRecord, key: tuple[int, str, int, str]) -> str:
     site = '{"k":"log","lv":%d,"lg":%s,"f":%s,"ln":%d,"fn":%s' % (
         record.levelno,
-        quote(_plain(str(record.name))),
-        quote(_plain(str(record.pathname))),
+        quote(plain(str(record.name))),
+        quote(plain(str(record.pathname))),
         record.lineno or 0,
-        quote(_plain(str(record.funcName or ""))),
+        quote(plain(str(record.funcName or ""))),
     )
     if len(_sites) >= MAX_SITES:
         _sites.clear()
@@ -168,56 +204,8 @@ def _new_site(record: logging.LogRecord, key: tuple[int, str, int, str]) -> str:
     return site
 
 
-def _new_thread(name: str | None) -> str:
-    piece = ',"th":%s' % quote(_plain(str(name))) if name else ""
-    if len(_threads) > 1024:
-        _threads.clear()
-    _threads[name] = piece  # type: ignore[index]
-    return piece
-
-
-def _extra(record: logging.LogRecord) -> str:
-    """Return the fields of a record: what `extra=` put there, or what structlog bound."""
-    fields = {key: value for key, value in record.__dict__.items() if key not in _standard and key[:4] != "_fl_"}
-    if dispatch.event is not None:
-        fields.update(dispatch.event[1])
-    text = _fields_json({str(key): value for key, value in fields.items()}) if fields else ""
-    if len(text) > 128 * 1024:
-        text = '"truncated":%s' % quote(text[:2048])
-    return ',"x":{%s}' % text if text else ""
-
-
-_Record: type | None = None
-
-
-def _install_marks(logging: ModuleType) -> None:
-    """Let the console handlers mark what has been journalled: only where the console is a capture pipe."""
-    global _Record
-    base = logging.getLogRecordFactory()
-    if isinstance(base, type):
-        # A slot is not in __dict__, so formatters that print every attribute do not see it, and copy() keeps it.
-        _Record = type("LogRecord", (base,), {"__slots__": ("_fl_n",), "__module__": "logging"})
-        logging.setLogRecordFactory(_Record)
-    original = logging.StreamHandler.emit
-
-    def emit(self: Any, record: Any) -> None:
-        stream = self.stream
-        n = getattr(record, "_fl_n", 0) if _Record is not None and isinstance(record, _Record) else 0
-        if not n or not streams.markable(stream):
-            original(self, record)
-            return
-        try:
-            text = self.format(record) + self.terminator
-            stream.write(streams.marked(stream, text, n))
-            self.flush()
-        except RecursionError:
-            raise
-        except Exception:
-            self.handleError(record)
-
-    logging.StreamHandler.emit = emit
-
-
-def reference_of(record: object) -> int:
-    """Return the number under which *record* was journalled, 0 when it was not."""
-    return int(getattr(record, "_fl_n", 0) or 0)
+def _extra(record: logging.LogRecord, event: Event | None) -> dict[str, Any]:
+    """Return the fields of a record: what structlog bound, or what `extra=` put there."""
+    if event is not None:
+        return event[1]
+    return {str(key): value for key, value in record.__dict__.items() if key not in _standard}

@@ -1,7 +1,8 @@
-"""The hook into loguru: a record is taken where the first handler that accepts it gets it, and its console copy is marked.
+"""The hook into loguru: a record is taken where it is offered to the first handler, and its console copy is marked.
 
 Owns: the replacements of `Handler.emit` and of the stream sink's write. A record that came from or goes to stdlib logging with the same
-message is the same record. Records that no handler would print at their level are not recorded: loguru decides that before.
+message is the same record. Records below the level of every handler are not recorded: loguru decides that before. The text
+that goes to a sink carries the record's reference, also through the queue of `enqueue=True` to another thread or process.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 
 class _Last(threading.local):
-    record: object = None
-    n = 0
+    """The record that this thread handled last, by its time object: the record itself would keep its exception's frames alive."""
+
+    key: object = None
+    reference: tuple[str, int] | None = None
 
 
 _last = _Last()
+# `Message`, made when loguru is hooked, is what loguru hands to sinks; it is pickled by this name.
 
 
 def _journal(record: dict[str, Any]) -> int:
@@ -65,19 +69,39 @@ def install_handler(module: ModuleType) -> None:
 
     def emit(self: Any, record: Any, *args: Any, **kw: Any) -> Any:
         outer = dispatch.outer
+        key = reference = None
         try:
-            if _last.record is not record:
-                _last.record = record
-                _last.n = outer[1] if outer is not None and outer[0] == record["message"] else _journal(record)
-            dispatch.outer = (record["message"], _last.n)
+            key = record["time"]
+            if _last.key is key:
+                reference = _last.reference
+            elif outer is not None and outer[0] == record["message"]:
+                reference = outer[1]
+            else:
+                reference = streams.reference(_journal(record))
+            dispatch.outer = (record["message"], reference)
         except Exception:
             recorder.errors += 1
         try:
             return original(self, record, *args, **kw)
         finally:
             dispatch.outer = outer
+            _last.key, _last.reference = key, reference  # filters and sinks may have logged something else
 
     module.Handler.emit = emit
+    if streams.captured():
+        module.Message = _message_class(module.Message)  # type: ignore[attr-defined]
+
+
+def _message_class(base: Any) -> Any:
+    """Return loguru's class of messages with a place for the reference."""
+
+    def __init__(self: Any, text: str) -> None:
+        outer = dispatch.outer
+        self._fl_ref = None if outer is None else outer[1]
+
+    made = type("Message", (base,), {"__slots__": ("_fl_ref",), "__init__": __init__, "__module__": __name__})
+    globals()["Message"] = made
+    return made
 
 
 def install_sinks(module: ModuleType) -> None:
@@ -87,12 +111,12 @@ def install_sinks(module: ModuleType) -> None:
     original = module.StreamSink.write
 
     def write(self: Any, message: Any) -> None:
-        stream = self._stream
-        if not streams.markable(stream):
+        found = getattr(message, "_fl_ref", None)
+        if found is None or not streams.markable(self._stream):
             original(self, message)
             return
-        stream.write(streams.marked(stream, str(message), _last.n or 1))
+        self._stream.write(streams.marked(self._stream, str(message), found))
         if self._flushable:
-            stream.flush()
+            self._stream.flush()
 
     module.StreamSink.write = write

@@ -14,36 +14,24 @@ from json.encoder import encode_basestring_ascii as quote
 
 from .. import records
 from ..config.control import STATE
-from ..journal.encode import MAX_MESSAGE, MAX_VALUE, SURROGATES, clean_value, encode
-from . import redact
+from ..journal.encode import MAX_MESSAGE, clean_value, encode
+from . import pieces, redact
 from .context import current
+from .pieces import LARGE_BYTES, name_current_thread, plain
+from .pieces import current_thread as _thread
 from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-    from typing import Any
+    from typing import Any, Tuple
 
-MAX_SITES = 1024  # message literals remembered; text made at run time would fill the memory otherwise
-_BIG = 1 << 63
+    Site = Tuple[CodeType, int, int, str]  # code, instruction, level, piece
+
+MAX_SITES = 1024  # message literals remembered per logger name; text made at run time would fill the memory otherwise
 _getframe = sys._getframe
 _now = time.time_ns
-_sites: dict[tuple[str, str, int], tuple[CodeType, int, str]] = {}
-_keys: dict[str, str] = {}
-
-
-class _Thread(threading.local):
-    piece = ""
-
-
-_thread = _Thread()
-
-
-def thread_piece() -> str:
-    """Return the piece of JSON that names the current thread."""
-    piece = ',"th":%s' % quote(threading.current_thread().name)
-    _thread.piece = piece
-    return piece
+_sites: dict[str, dict[str, Site]] = {}  # logger name -> message -> site
 
 
 class Logger:
@@ -53,13 +41,14 @@ class Logger:
     the record survives `kill -9` of the process. Messages are cut at 64 KB, records at 256 KB, both visibly.
     """
 
-    __slots__ = ("_bound", "_bound_json", "level", "name")
+    __slots__ = ("_bound", "_bound_json", "_sites", "level", "name")
 
     def __init__(self, name: str, level: int = 0, bound: dict[str, Any] | None = None) -> None:
         self.name = name
         self.level = level
         self._bound = bound or {}
-        self._bound_json = _fields_json(self._bound) if self._bound else ""
+        self._bound_json = pieces.fields(self._bound) if self._bound else ""
+        self._sites = _sites.setdefault(name, {})
 
     def bind(self, **fields: Any) -> Logger:
         """Return a logger that adds *fields* to each of its records."""
@@ -121,37 +110,48 @@ def _record(
     logger: Logger,
     level: int,
     message: str,
-    fields: dict[str, Any],
+    values: dict[str, Any],
     frame: FrameType,
     problem: BaseException | None = None,
 ) -> int:
     """Write one record; return its number, or 0."""
     try:
         now = _now()
-        if (now >= recorder.check_at or recorder.control.page[STATE]) and not recorder.admit(now, level):
+        if (now >= recorder.check_at or recorder.page[STATE]) and not recorder.admit(now, level):
             return 0
-        site = _sites.get((message, logger.name, level))
-        if site is None or site[0] is not frame.f_code or site[1] != frame.f_lasti:
+        site = logger._sites.get(message)
+        if site is None or site[0] is not frame.f_code or site[1] != frame.f_lasti or site[2] != level:
             site = _new_site(logger, level, message, frame)
-        scope = current.get() or recorder.scope
-        text = '%s,"t":%d%s%s' % (site[2], now, scope.tail, _thread.piece or thread_piece())  # type: ignore[union-attr]
-        if fields:
-            bound = logger._bound_json
-            text += ',"x":{%s%s' % (bound + "," if bound else "", _fields_json(fields) + "}")
-        elif logger._bound_json:
-            text += ',"x":{%s}' % logger._bound_json
-        if problem is not None:
-            text += ',"e":' + encode(records.exception(problem)).decode("ascii")
-        data = (text + "}").encode("utf-8", SURROGATES)
-        if len(data) > 60_000:
-            return _write_large(logger, level, message, fields, frame, problem, now)
-        return recorder.writer.append(data, level)  # type: ignore[union-attr]
+        more = pieces.fields(values) if values else ""
+        if logger._bound_json or problem is not None:
+            more = _rest(logger, more, problem)
+        elif more:
+            more = ',"x":{%s}' % more[1:]
+        data = (
+            f'{site[3]},"t":{now}{(current.get() or recorder.scope).tail}{_thread.piece or name_current_thread()}{more}}}'  # type: ignore[union-attr]
+        ).encode()
+        if len(data) <= LARGE_BYTES:
+            return recorder.writer.append(data, level)  # type: ignore[union-attr]
+    except Exception:
+        pass  # something about this record is strange; the way below takes anything
+    try:
+        return _write_large(logger, level, message, values, frame, problem)
     except Exception:
         recorder.errors += 1
         return 0
 
 
-def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> tuple[CodeType, int, str]:
+def _rest(logger: Logger, more: str, problem: BaseException | None) -> str:
+    """Return fields, bound ones first, and the exception."""
+    more = logger._bound_json + more
+    if more:
+        more = ',"x":{%s}' % more[1:]
+    if problem is not None:
+        more += ',"e":' + encode(records.exception(problem)).decode("ascii")
+    return more
+
+
+def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> Site:
     """Encode what is constant at a call site."""
     code = frame.f_code
     if type(message) is not str:
@@ -159,87 +159,36 @@ def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> tup
     text = redact.text(message)
     piece = '{"k":"log","lv":%d,"lg":%s,"f":%s,"ln":%d,"fn":%s,"m":%s' % (
         level,
-        quote(_plain(logger.name)),
-        quote(_plain(code.co_filename)),
+        quote(plain(logger.name)),
+        quote(plain(code.co_filename)),
         frame.f_lineno or 0,
         quote(code.co_name),
-        quote(_plain(text[:MAX_MESSAGE])),
+        quote(plain(text[:MAX_MESSAGE])),
     )
     if len(text) > MAX_MESSAGE:
         piece += ',"tr":true'
-    site = (code, frame.f_lasti, piece)
+    site = (code, frame.f_lasti, level, piece)
     if len(text) < 512:
-        if len(_sites) >= MAX_SITES:
-            _sites.clear()
-        _sites[(message, logger.name, level)] = site
+        if len(logger._sites) >= MAX_SITES:
+            logger._sites.clear()
+        logger._sites[message] = site
     return site
-
-
-def _plain(text: str) -> str:
-    """Return *text* without lone surrogates."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _fields_json(fields: dict[str, Any]) -> str:
-    """Return the inside of a JSON object; common types directly, the rest by `journal.encode`."""
-    parts = []
-    for key, value in fields.items():
-        name = _keys.get(key)
-        if name is None:
-            name = _new_key(key)
-        kind = type(value)
-        if name[-1] == "]":  # a secret: the key's piece ends with its mask
-            parts.append(name[:-1] if value is not None else name.partition(":")[0] + ":null")
-        elif kind is str:
-            if len(value) > MAX_VALUE:
-                value = value[:MAX_VALUE] + "..."
-            if not value.isascii():
-                value = _plain(value)
-            parts.append(name + quote(redact.text(value) if _suspect(value) else value))
-        elif kind is int:
-            parts.append(name + str(value) if -_BIG <= value < _BIG else name + quote(str(clean_value(value))))
-        elif kind is float and value - value == 0.0:
-            parts.append(name + repr(value))
-        elif value is None:
-            parts.append(name + "null")
-        elif kind is bool:
-            parts.append(name + ("true" if value else "false"))
-        else:
-            parts.append(name + encode({"x": redact.fields(clean_value(value))})[5:-1].decode("ascii"))
-    return ",".join(parts)
-
-
-def _suspect(value: str) -> bool:
-    """Cheap test: may *value* hold a secret?"""
-    return len(value) > 7 and (
-        "=" in value or ":" in value or " " in value or "_" in value or "-" in value or "eyJ" in value or "A" in value
-    )
-
-
-def _new_key(key: str) -> str:
-    name = quote(_plain(key)[:256]) + ":"
-    if redact.is_secret_key(key):
-        name += quote(redact.MASK) + "]"
-    if len(_keys) < 4096:
-        _keys[key] = name
-    return name
 
 
 def _write_large(
     logger: Logger,
     level: int,
     message: str,
-    fields: dict[str, Any],
+    values: dict[str, Any],
     frame: FrameType,
     problem: BaseException | None,
-    now: int,
 ) -> int:
-    """Write a record that may be above the caps: the slow, bounded way."""
+    """Write a record that may be above the caps, or that the fast way choked on: the slow, bounded way."""
     scope = current.get() or recorder.scope
     assert scope is not None and recorder.writer is not None
     record = {
         "k": "log",
-        "t": now,
+        "t": _now(),
         "lv": level,
         "lg": logger.name,
         "f": frame.f_code.co_filename,
@@ -248,7 +197,7 @@ def _write_large(
         "m": redact.text(records.safe_text(message, MAX_MESSAGE + 1)),
         "r": scope.run,
         "th": threading.current_thread().name,
-        "x": redact.fields(dict(logger._bound, **fields)),
+        "x": redact.fields(clean_value(dict(logger._bound, **values))),
     }  # type: dict[str, Any]
     if scope.stage:
         record["s"] = scope.stage

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_ASCII_BASED = frozenset(("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"))
 _pipes: frozenset[tuple[int, int]] | None = None
 
 
@@ -100,23 +101,25 @@ def markable(stream: Any) -> bool:
     return type(raw) is MarkRaw and is_capture(raw.fileno())
 
 
-def marked(stream: Any, text: str, n: int) -> str:
-    """Return *text* with the mark of our record *n* before it; *text* alone when that cannot be done."""
+def reference(n: int) -> tuple[str, int] | None:
+    """Return what a mark says of our record *n*; None when there is none, because it was not accepted."""
+    return (recorder.writer.writer_id, n) if n and recorder.writer is not None else None
+
+
+def prefix(stream: Any, text: str, found: tuple[str, int] | None) -> str:
+    """Return the mark to write before *text*, the copy of the record *found*; empty when there can be none."""
+    if found is None:
+        return ""
     try:
         encoding = getattr(stream, "encoding", None) or "utf-8"
+        if encoding.lower().replace("-", "") not in _ASCII_BASED:
+            return ""  # the mark itself must come out as ASCII
         data = text.encode(encoding, getattr(stream, "errors", None) or "strict")
-        if encoding.lower().replace("-", "") not in (
-            "utf8",
-            "ascii",
-            "latin1",
-            "iso88591",
-            "usascii",
-            "ansix3.41968",
-            "iso885915",
-        ):
-            return text  # the mark itself must come out as ASCII
-        writer = recorder.writer
-        assert writer is not None
-        return mark.make(writer.writer_id, n, data).decode("ascii") + text
+        return mark.make(found[0], found[1], data).decode("ascii")
     except Exception:
-        return text
+        return ""
+
+
+def marked(stream: Any, text: str, found: tuple[str, int] | None) -> str:
+    """Return *text* with its mark before it, if there can be one."""
+    return prefix(stream, text, found) + text

@@ -89,7 +89,7 @@ def _print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
             sys.stderr = stream
         text = "".join(diverted.parts)
         if text:
-            stream.write(streams.marked(stream, text, n))
+            stream.write(streams.marked(stream, text, streams.reference(n)))
             stream.flush()
 
 

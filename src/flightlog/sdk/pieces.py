@@ -1,0 +1,95 @@
+"""The pieces of JSON that loggers and hooks put together into one record: fields, field names, the thread.
+
+Owns: the fast way from a value to its JSON, and what is remembered about names. Everything returned is ASCII, with secrets masked.
+Invariant: a value never loses a record; what is not of a common type goes through `journal.encode`.
+Leaves the record's frame (site, time, scope) to its maker.
+"""
+
+from __future__ import annotations
+
+import threading
+from json.encoder import encode_basestring_ascii as quote
+
+from ..journal.encode import MAX_VALUE, clean_value, encode
+from . import redact
+from .redact import HARMLESS_LENGTH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LARGE_BYTES = 60_000  # a record above this is encoded anew, by the way that knows the caps
+MAX_NAMES = 4096  # field names and thread names remembered
+_BIG = 1 << 63
+_keys: dict[str, str] = {}
+threads: dict[str | None, str] = {}  # thread name -> its piece
+_MASKED = quote(redact.MASK)
+_redacted = redact.text
+
+
+class _Current(threading.local):
+    piece = ""
+
+
+current_thread = _Current()
+
+
+def name_current_thread() -> str:
+    """Return the piece that names the current thread and keep it in `current_thread.piece`."""
+    piece = thread(threading.current_thread().name)
+    current_thread.piece = piece
+    return piece
+
+
+def thread(name: str | None) -> str:
+    """Return the piece that names a thread; empty without a name."""
+    piece = threads.get(name)
+    if piece is None:
+        piece = ',"th":%s' % quote(plain(str(name))) if name else ""
+        if len(threads) >= MAX_NAMES:
+            threads.clear()
+        threads[name] = piece
+    return piece
+
+
+def plain(text: str) -> str:
+    """Return *text* without lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def fields(values: dict[str, Any]) -> str:
+    """Return *values* as `,"key":value` pieces in a row (so without their braces, with a comma in front)."""
+    text = ""
+    for key, value in values.items():
+        name = _keys.get(key)
+        if name is None:
+            name = _new_key(key)
+            if redact.is_secret_key(key):
+                text += name + ("null" if value is None else _MASKED)
+                continue
+        kind = type(value)
+        if kind is str:
+            if len(value) > HARMLESS_LENGTH or "=" in value or ":" in value:
+                if len(value) > MAX_VALUE:
+                    value = value[:MAX_VALUE] + "..."
+                value = _redacted(value)
+            text = f"{text}{name}{quote(value if value.isascii() else plain(value))}"
+        elif kind is int:
+            text = f"{text}{name}{value}" if -_BIG <= value < _BIG else text + name + quote(str(clean_value(value)))
+        elif kind is float and value - value == 0.0:
+            text = f"{text}{name}{value!r}"
+        elif value is None:
+            text += name + "null"
+        elif kind is bool:
+            text += name + ("true" if value else "false")
+        else:
+            text += name + encode({"x": redact.fields(clean_value(value))})[5:-1].decode("ascii")
+    return text
+
+
+def _new_key(key: str) -> str:
+    """Return a field name's piece; remembered only if the field is no secret, so that what is remembered needs no second look."""
+    name = ",%s:" % quote(plain(key)[:256])
+    if len(_keys) < MAX_NAMES and not redact.is_secret_key(key):
+        _keys[key] = name
+    return name
