@@ -110,28 +110,3 @@ def test_hidden_sitecustomize_still_runs(tmp_path):
     done = subprocess.run(front, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     lines = done.stdout.splitlines()
     assert lines[-2:] == ["the users own", "None"], done
-
-
-ONCE = {
-    "two handlers": "import logging,sys\nl=logging.getLogger(); l.setLevel(20); l.addHandler(logging.StreamHandler()); l.addHandler(logging.StreamHandler(sys.stdout)); l.info('both')",
-    "queue": "import logging,logging.handlers,queue\nq=queue.Queue(); ql=logging.handlers.QueueListener(q,logging.StreamHandler()); r=logging.getLogger(); r.setLevel(20); r.addHandler(logging.handlers.QueueHandler(q)); ql.start()\nfor i in range(5): logging.info('q %d',i)\nql.stop()",
-    "last resort": "import logging; logging.getLogger('a').warning('w1'); logging.getLogger('a').info('below')",
-    "force": "import logging\nlogging.basicConfig(level='INFO'); logging.info('a'); logging.basicConfig(level='INFO',force=True); logging.info('b')",
-    "structlog": "import structlog\nstructlog.configure(processors=[structlog.processors.add_log_level,structlog.processors.KeyValueRenderer()]); l=structlog.get_logger(); l.info('s1',rows=3); l.bind(a=1).warning('s2')",
-    "loguru": "from loguru import logger; import sys\nlogger.remove(); logger.add(sys.stderr, format='{level}|{message}'); logger.info('l1'); logger.debug('l2 {}',3)",
-    "uncaught": "import logging; logging.basicConfig()\nraise ValueError('dead')",
-}
-
-
-@pytest.mark.parametrize("case", ONCE)
-def test_console_is_identical_and_nothing_is_captured_a_second_time(tmp_path, case):
-    script = tmp_path / "case.py"
-    script.write_text(ONCE[case] + "\n")
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONUNBUFFERED", "PYTHONPATH")}
-    plain = subprocess.run([sys.executable, str(script)], env=env, capture_output=True, timeout=60)
-    done = supervised(tmp_path, [sys.executable, str(script)])
-    assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)
-    assert raw_output(tmp_path / "home") == b""
-    texts = [r["m"] for r in journalled(tmp_path / "home") if r["k"] == "log"]
-    assert texts
-    assert len(texts) == len(set(texts))
