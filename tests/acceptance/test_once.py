@@ -13,6 +13,7 @@ import sys
 
 import pytest
 from running import environment, spool
+from test_injected import VERSIONS, interpreter
 
 from flightlog.journal import mark, reader
 from flightlog.journal.format import salt_of
@@ -116,9 +117,25 @@ def test_every_program_is_a_case():
 
 @pytest.mark.parametrize("name", CASES)
 def test_each_line_is_once_in_the_journal_or_in_the_raw_output_and_the_console_is_the_same(tmp_path, name):
+    check(tmp_path, sys.executable, name)
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, "pypy3"])
+def test_the_same_in_every_interpreter(tmp_path, version):
+    """The replacements are laid over the lines of the library they replace: those of each version."""
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    for name in ("logging_errors", "logging_own_records", "logging_reconfigured", "logging_adapter", "processes"):
+        folder = tmp_path / name
+        folder.mkdir()
+        check(folder, python, name)
+
+
+def check(tmp_path, python, name):
     messages, raw = CASES[name]
     racing = name in RACING
-    command = [sys.executable, os.path.join(FOLDER, name + ".py")]
+    command = [python, os.path.join(FOLDER, name + ".py")]
     plain, done = bare(tmp_path, *command), supervised(tmp_path, *command)
     assert done.returncode == plain.returncode, done.stderr
     assert shown(done.stdout, racing) == shown(plain.stdout, racing)
