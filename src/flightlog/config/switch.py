@@ -18,10 +18,13 @@ _WORDS = r"(true|false|yes|no|on|off)"
 _PRINTED = re.compile(
     r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I
 )
-_BLOCK = re.compile(r"monitoring[ \t]*:[ \t]*(?:#.*)?$")
-_FLOW = re.compile(r"monitoring[ \t]*:[ \t]*\{(.*)\}[ \t]*(?:#.*)?$")
+_NAME = r"[\"']?monitoring[\"']?[ \t]*:[ \t]*"
+_BLOCK = re.compile(_NAME + r"(?:#.*)?$")
+_FLOW = re.compile(_NAME + r"\{([^}]*)(\}[ \t]*(?:#.*)?)?$")
+_WORD = re.compile(r"[\w.-]*")
 _FLOW_KEY = re.compile(r"\benabled[\"']?\s*:\s*[\"']?" + _WORDS + r"\b", re.I)
 _KEY = re.compile(r"([ \t]+)[\"']?enabled[\"']?[ \t]*:[ \t]*[\"']?" + _WORDS + r"\b", re.I)
+MAX_LINE = 4096  # characters looked at before a printed line
 MAX_BYTES = 1 << 20  # a larger file is not a config file
 
 
@@ -30,28 +33,47 @@ def enabled(text: str) -> bool | None:
     best = -1
     answer: bool | None = None
     for match in _PRINTED.finditer(text):
-        line_start = text.rfind("\n", 0, match.start()) + 1
-        if "#" in text[line_start : match.start()]:
+        line_start = text.rfind("\n", max(0, match.start() - MAX_LINE), match.start()) + 1
+        if not _is_printed(text[line_start or max(0, match.start() - MAX_LINE) : match.start()]):
             continue
         best, answer = match.start(), _truth(match.group(1))
-    inside, indent, position = False, "", 0
+    inside, flow, indent, position = False, False, "", 0
     for line in text.splitlines(True):
         content = line.rstrip("\r\n")
-        flow = _FLOW.match(content)
-        if flow or _BLOCK.match(content):
-            inside, indent = flow is None, ""
-            found = _FLOW_KEY.search(flow.group(1)) if flow else None
-            if found and position > best:
-                best, answer = position, _truth(found.group(1))
+        found = None
+        opened = _FLOW.match(content)
+        if opened:
+            inside, flow = False, opened.group(2) is None
+            found = _FLOW_KEY.search(opened.group(1))
+        elif _BLOCK.match(content):
+            inside, flow, indent = True, False, ""
+        elif flow:
+            found = _FLOW_KEY.search(content.partition("}")[0].partition("#")[0])
+            flow = "}" not in content
         elif content and not content[0].isspace() and content[0] != "#":
             inside = False
         elif inside and content.strip() and not content.lstrip().startswith("#"):
             indent = indent or content[: len(content) - len(content.lstrip())]
             found = _KEY.match(content)
-            if found and found.group(1) == indent and position > best:  # deeper keys belong to somebody else
-                best, answer = position, _truth(found.group(2))
+            if found and found.group(1) != indent:  # deeper keys belong to somebody else
+                found = None
+        if found and position > best:
+            best, answer = position, _truth(found.group(found.lastindex or 0))
         position += len(line)
     return answer
+
+
+def _is_printed(before: str) -> bool:
+    """Tell whether a printed line that stands behind *before*, in the same line, was appended there.
+
+    Appended to a last line without an end it is; but a comment that speaks of it, somebody's `gpu_monitoring:`, and a block
+    of that name inside another one are none of ours.
+    """
+    if not before:
+        return True
+    if "#" in before:
+        return before[-1] not in " \t#\"'`("
+    return _WORD.fullmatch(before.strip()) is None
 
 
 def _truth(word: str) -> bool:
@@ -64,7 +86,7 @@ def file_enabled(path: str) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8", "replace")
+            text = file.read(MAX_BYTES).decode("utf-8-sig", "replace")
     except (OSError, ValueError):
         return True
     return enabled(text) is not False

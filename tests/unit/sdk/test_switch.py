@@ -1,5 +1,7 @@
 """The kill switch is found in every shape that the printed emergency line leaves behind."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -8,24 +10,54 @@ from hypothesis import strategies as st
 
 from flightlog.config.switch import enabled, file_enabled
 
-BEFORE = [
-    "",
-    "logging:\n  level: info\n",
-    "logging:\n  level: info",
-    "monitoring:\n  enabled: true\n",
-    "monitoring: {enabled: true}",
-    "a: 1\r\n",
-]
+BEFORE = {
+    "no text": "",
+    "another block": "logging:\n  level: info\n",
+    "no final newline": "logging:\n  level: info",
+    "switched on": "monitoring:\n  enabled: true\n  interval: 3\n",
+    "switched on, no final newline": "monitoring:\n  interval: 3\n  enabled: true",
+    "flow style": "monitoring: {enabled: true, interval: 3}\n",
+    "flow style, no final newline": "monitoring: {enabled: true}",
+    "lines of Windows": "monitoring:\r\n  enabled: true\r\n",
+    "lines of Windows, no final newline": "a: 1\r\nmonitoring:\r\n  enabled: true",
+    "ends with a comment": "logging:\n  level: info  # or debug",
+    "switched on again after it was off": "monitoring:\\n  enabled: false\nmonitoring:\n  enabled: true\n",
+}
+COMMAND = 'echo "monitoring:\\n  enabled: %s" >> config.yml'
+# What the command appends, by shell: bash leaves backslash and n, the others write two lines.
+APPENDS = {
+    "bash": "monitoring:\\n  enabled: %s\n",
+    "sh": "monitoring:\n  enabled: %s\n",
+    "zsh": "monitoring:\n  enabled: %s\n",
+}
 
 
-@pytest.mark.parametrize("shell", ["bash", "sh"])
+def write(config, text):
+    config.write_bytes(text.encode())
+
+
+@pytest.mark.parametrize("shell", APPENDS)
 @pytest.mark.parametrize("before", BEFORE)
-def test_printed_line_switches_off(tmp_path, shell, before):
+def test_printed_line_switches_off_and_on_again(tmp_path, shell, before):
+    """The 33 combinations of three shells and what may stand in the file; a shell that is not there is played."""
     config = tmp_path / "config.yml"
-    config.write_text(before, newline="")
-    line = 'echo "monitoring:\\n  enabled: false" >> config.yml'
-    subprocess.run([shell, "-c", line], cwd=tmp_path, check=True)
-    assert file_enabled(str(config)) is False
+    text = BEFORE[before]
+    write(config, text)
+    assert file_enabled(str(config))
+    for word, expected in (("false", False), ("true", True), ("false", False)):
+        text += APPENDS[shell] % word
+        if shutil.which(shell):
+            subprocess.run([shell, "-c", COMMAND % word], cwd=tmp_path, check=True)
+            if shell != "sh" or not os.path.realpath(shutil.which("sh")).endswith("bash"):
+                assert config.read_bytes().decode() == text
+        else:
+            write(config, text)
+        assert file_enabled(str(config)) is expected
+        assert enabled(text) is expected
+
+
+def test_there_are_33_combinations():
+    assert len(BEFORE) * len(APPENDS) == 33
 
 
 @pytest.mark.parametrize(
@@ -40,12 +72,49 @@ def test_printed_line_switches_off(tmp_path, shell, before):
         ("monitoring:\n  enabled: false\nmonitoring:\n  enabled: true\n", True),
         ("# monitoring:\\n  enabled: false\n", None),
         ("monitoring: {interval: 2, enabled: false}\n", False),
+        ("monitoring: {\n  interval: 2,\n  enabled: false\n}\n", False),
+        ("monitoring: {\n  interval: 2\n}\nother:\n  enabled: false\n", None),
+        ('"monitoring":\n  "enabled": false\n', False),
+        ("'monitoring': {'enabled': false}\n", False),
+        ("monitoring:\n\n  # why\n  interval: 1\n\n  enabled: FALSE\n", False),
+        ("monitoring:\n  enabled: falsehood\n", None),
+        ("monitoring_enabled: false\nmonitoring2:\n  enabled: false\n", None),
+        ("  monitoring:\n    enabled: false\n", None),
+        ("a:\n  monitoring:\n    interval: 2\n    enabled: false\n", None),
+        ('# echo "monitoring:\\n  enabled: false" >> config.yml\n', None),
+        ("# append 'monitoring:\\n  enabled: false'\n", None),
+        ("gpu_monitoring:\n  enabled: false\n", None),
+        ("a:\n  gpu_monitoring:\n    enabled: false\n", None),
+        ("a:\n  monitoring:\n    enabled: false\n", None),
+        ("a:\n  - bmonitoring:\n  enabled: false\n", False),
+        ("a:monitoring:\n  enabled: false\n", False),
+        ("#monitoring:\n  enabled: false\n", None),
+        ("# see the wikimonitoring:\n  enabled: false\n", False),
+        ("# see the wikimonitoring:\\n  enabled: false\n", False),
+        ("monitoring:\n  enabled: true\nmonitoring:\n  interval: 2\n", True),
     ],
 )
 def test_what_counts(text, expected):
     assert enabled(text) is expected
 
 
+def test_byte_order_mark_and_foreign_bytes_do_not_hide_it(tmp_path):
+    config = tmp_path / "config.yml"
+    for data in (
+        b"\xef\xbb\xbfmonitoring:\n  x: 1\n  enabled: false\n",
+        b"name: caf\xe9\nmonitoring: {enabled: off}\n",
+    ):
+        config.write_bytes(data)
+        assert file_enabled(str(config)) is False
+
+
 @given(st.text(max_size=400))
 def test_garbage_never_raises(text):
     enabled(text)
+
+
+def test_long_lines_do_not_matter():
+    """A megabyte of printed lines glued to each other is read in one go, and the last one counts."""
+    text = "monitoring:\\n  enabled: false\\n" * 30_000
+    assert enabled(text) is False
+    assert enabled(text + "monitoring:\\n  enabled: true") is True
