@@ -15,9 +15,9 @@ from json.encoder import encode_basestring_ascii as quote
 from .. import records
 from ..config.control import STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
-from . import mark_logging, pieces, redact, streams
+from . import mark_logging, redact, streams
 from .context import current
-from .pieces import LARGE_BYTES, plain, thread, threads
+from .pieces import LARGE_BYTES, fields, plain, thread, threads
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -139,8 +139,9 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
 
 
 def _journal(record: logging.LogRecord, message: str, now: int) -> int:
-    event, dispatch.event = dispatch.event, None  # what a handler logs meanwhile is another record
+    event = dispatch.event
     if event is not None:
+        dispatch.event = None  # what a handler logs meanwhile is another record
         message = event[0]
     try:
         key = (record.lineno, record.pathname, record.levelno, record.name)
@@ -148,7 +149,7 @@ def _journal(record: logging.LogRecord, message: str, now: int) -> int:
         text = quote(redact.text(message if message.isascii() else plain(message)))
         more = ""
         if event is not None or len(record.__dict__) != _standard_count:
-            more = pieces.fields(_extra(record, event))
+            more = fields(_extra(record, event))
             if more:
                 more = ',"x":{%s}' % more[1:]
         if record.exc_info and record.exc_info[1] is not None:
@@ -182,9 +183,9 @@ def _journal_slowly(record: logging.LogRecord, message: object, now: int, event:
     }  # type: dict[str, Any]
     if scope.stage:
         data["s"] = scope.stage
-    fields = _extra(record, event)
-    if fields:
-        data["x"] = redact.fields(clean_value(fields))
+    extra = _extra(record, event)
+    if extra:
+        data["x"] = redact.fields(clean_value(extra))
     if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
         data["e"] = records.exception(record.exc_info[1], record.exc_info[2])
     return recorder.writer.append(encode(data), level)

@@ -15,9 +15,9 @@ from json.encoder import encode_basestring_ascii as quote
 from .. import records
 from ..config.control import STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
-from . import pieces, redact
+from . import redact
 from .context import current
-from .pieces import LARGE_BYTES, name_current_thread, plain
+from .pieces import LARGE_BYTES, fields, name_current_thread, plain
 from .pieces import current_thread as _thread
 from .recorder import recorder
 
@@ -47,7 +47,7 @@ class Logger:
         self.name = name
         self.level = level
         self._bound = bound or {}
-        self._bound_json = pieces.fields(self._bound) if self._bound else ""
+        self._bound_json = fields(self._bound) if self._bound else ""
         self._sites = _sites.setdefault(name, {})
 
     def bind(self, **fields: Any) -> Logger:
@@ -122,14 +122,13 @@ def _record(
         site = logger._sites.get(message)
         if site is None or site[0] is not frame.f_code or site[1] != frame.f_lasti or site[2] != level:
             site = _new_site(logger, level, message, frame)
-        more = pieces.fields(values) if values else ""
         if logger._bound_json or problem is not None:
-            more = _rest(logger, more, problem)
-        elif more:
-            more = ',"x":{%s}' % more[1:]
-        data = (
-            f'{site[3]},"t":{now}{(current.get() or recorder.scope).tail}{_thread.piece or name_current_thread()}{more}}}'  # type: ignore[union-attr]
-        ).encode()
+            more = _rest(logger, values, problem)
+        elif values:
+            more = f',"x":{{{fields(values)[1:]}}}}}'
+        else:
+            more = "}"
+        data = f'{site[3]},"t":{now}{(current.get() or recorder.scope).tail}{_thread.piece or name_current_thread()}{more}'.encode()  # type: ignore[union-attr]
         if len(data) <= LARGE_BYTES:
             return recorder.writer.append(data, level)  # type: ignore[union-attr]
     except Exception:
@@ -141,14 +140,14 @@ def _record(
         return 0
 
 
-def _rest(logger: Logger, more: str, problem: BaseException | None) -> str:
-    """Return fields, bound ones first, and the exception."""
-    more = logger._bound_json + more
+def _rest(logger: Logger, values: dict[str, Any], problem: BaseException | None) -> str:
+    """Return the end of a record with bound fields, which come first, or with an exception."""
+    more = logger._bound_json + fields(values)
     if more:
         more = ',"x":{%s}' % more[1:]
     if problem is not None:
         more += ',"e":' + encode(records.exception(problem)).decode("ascii")
-    return more
+    return more + "}"
 
 
 def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> Site:

@@ -23,7 +23,6 @@ MAX_NAMES = 4096  # field names and thread names remembered
 _BIG = 1 << 63
 _keys: dict[str, str] = {}
 threads: dict[str | None, str] = {}  # thread name -> its piece
-_MASKED = quote(redact.MASK)
 _redacted = redact.text
 
 
@@ -60,30 +59,30 @@ def plain(text: str) -> str:
 def fields(values: dict[str, Any]) -> str:
     """Return *values* as `,"key":value` pieces in a row (so without their braces, with a comma in front)."""
     text = ""
-    for key, value in values.items():
+    for key in values:
+        value = values[key]
         name = _keys.get(key)
         if name is None:
             name = _new_key(key)
-            if redact.is_secret_key(key):
-                text += name + ("null" if value is None else _MASKED)
-                continue
+            if value is not None and redact.is_secret_key(key):
+                value = redact.MASK
         kind = type(value)
         if kind is str:
             if len(value) > HARMLESS_LENGTH or "=" in value or ":" in value:
-                if len(value) > MAX_VALUE:
-                    value = value[:MAX_VALUE] + "..."
-                value = _redacted(value)
-            text = f"{text}{name}{quote(value if value.isascii() else plain(value))}"
+                value = _redacted(value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "...")
+            value = quote(value if value.isascii() else plain(value))
         elif kind is int:
-            text = f"{text}{name}{value}" if -_BIG <= value < _BIG else text + name + quote(str(clean_value(value)))
+            if not -_BIG <= value < _BIG:
+                value = quote(str(clean_value(value)))
         elif kind is float and value - value == 0.0:
-            text = f"{text}{name}{value!r}"
+            value = repr(value)
         elif value is None:
-            text += name + "null"
+            value = "null"
         elif kind is bool:
-            text += name + ("true" if value else "false")
+            value = "true" if value else "false"
         else:
-            text += name + encode({"x": redact.fields(clean_value(value))})[5:-1].decode("ascii")
+            value = encode({"x": redact.fields(clean_value(value))})[5:-1].decode("ascii")
+        text = f"{text}{name}{value}"
     return text
 
 

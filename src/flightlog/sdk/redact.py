@@ -66,17 +66,19 @@ def text(value: str) -> str:
             value = _ASSIGNED.sub(r"\1" + MASK, value)
         if "://" in value and "@" in value:
             value = _USERINFO.sub(r"\1" + MASK + r"\3", value)
-    if " " in value:
-        if "earer " in value or "asic " in value or "EARER " in value or "ASIC " in value:
-            value = _HEADER.sub(r"\1" + MASK, value)
-        if "PRIVATE KEY" in value:
-            value = _PEM.sub(MASK, value)
-    # Single characters are found much faster than pairs; each shape has one that few texts have.
+    # One character is found three times as fast as two, so each pattern is asked for by its rarest character first.
+    if ("b" in value or "B" in value) and (
+        "earer " in value or "asic " in value or "EARER " in value or "ASIC " in value
+    ):
+        value = _HEADER.sub(r"\1" + MASK, value)
+    if "K" in value and "PRIVATE KEY" in value:
+        value = _PEM.sub(MASK, value)
     if (
-        ("-" in value and ("sk-" in value or "xox" in value))
-        or ("_" in value and ("gh" in value or "sk_" in value))
-        or ("." in value and "eyJ" in value)
-        or ("IA" in value and ("AKIA" in value or "ASIA" in value))
+        ("J" in value and "eyJ" in value)
+        or ("x" in value and "xox" in value)
+        or ("k" in value and ("sk-" in value or "sk_" in value))
+        or ("_" in value and "gh" in value)
+        or ("I" in value and ("AKIA" in value or "ASIA" in value))
     ):
         value = _SHAPES.sub(MASK, value)
     return value
