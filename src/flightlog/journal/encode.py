@@ -61,7 +61,8 @@ def _bounded(clean: dict[str, Any], record: dict[str, Any]) -> bytes:
     clean["tr"] = True
     for key in ("x", "e", "m", "th", "lg", "s"):  # what is largest most often goes first
         if key in clean and len(_fast(clean[key])) > 4096:
-            clean[key] = _fast(clean[key])[:2048] if key not in ("x", "e") else {"truncated": _fast(clean[key])[:2048]}
+            value = clean[key]
+            clean[key] = value[:4096] if type(value) is str else {"truncated": _fast(value)[:2048]}
             data = _fast(clean).encode("ascii")
             if len(data) <= MAX_PAYLOAD_BYTES:
                 return data

@@ -22,6 +22,8 @@ class Scope:
     __slots__ = ("run", "stage", "tail")
 
     def __init__(self, run: str, stage: str = "") -> None:
+        if not stage.isascii():
+            stage = stage.encode("utf-8", "backslashreplace").decode("utf-8")  # no lone surrogates
         self.run, self.stage = run, stage
         self.tail = ',"r":"%s"' % run if not stage else ',"r":"%s","s":%s' % (run, quote(stage))
 
