@@ -3,20 +3,19 @@
 Owns: the kinds of rounds, the table, the aims. A ratio is always against the FileHandler of the same run.
 """
 
+import os
 import shutil
 import tempfile
 
+from flightlog.journal import reader
+from flightlog.journal.format import SEGMENT_SUFFIX, salt_of
+
 from . import results
 from .subject import Subject
-from .subjects import SUBJECTS
+from .subjects import BARE, BASE, NATIVE, SUBJECTS, THROUGH, spool
+from .worker import WARM_UP_CALLS
 
 TITLE = "One logging call, three values"
-BASE, THROUGH, NATIVE, BARE = (
-    "logging.FileHandler",
-    "flightlog through logging",
-    "flightlog native, 3 fields",
-    "flightlog native, no fields",
-)
 ROUNDS = 9
 # Busy: FileHandler loses the interpreter lock, and with it 5 ms, in a few of a hundred calls; fewer calls would not show its p99.
 KINDS = (("idle", 10_000), ("busy", 2_000), ("threads", 1, 20_000), ("threads", 4, 20_000))
@@ -31,11 +30,28 @@ def measure(rounds=ROUNDS, names=SUBJECTS, kinds=KINDS):
             for kind in kinds:
                 for subject in subjects:
                     subject.ask(*kind)
+        for subject in subjects:
+            subject.close()
+            if subject.name in (THROUGH, NATIVE, BARE):
+                _verify(subject, folder)
     finally:
         for subject in subjects:
             subject.close()
         shutil.rmtree(folder, ignore_errors=True)
     return {subject.name: subject for subject in subjects}
+
+
+def _verify(subject, folder):
+    """Raise unless our journal holds every record of every round: a call that records nothing is fast."""
+    if subject.trouble:
+        return
+    found, folder = 0, spool(folder, subject.name)
+    for name in os.listdir(folder):
+        if name.endswith(SEGMENT_SUFFIX):
+            frames = reader.read_segment(os.path.join(folder, name), salt_of(name[:32]))
+            found += sum(1 for _, _, _, payload in frames if payload is not None and payload.startswith(b'{"k":"log"'))
+    if found != subject.calls + WARM_UP_CALLS:
+        raise RuntimeError(f"{subject.name}: {subject.calls + WARM_UP_CALLS} calls, {found} records in the journal")
 
 
 def _cell(subject, key, figure, form):
@@ -82,8 +98,12 @@ def aims(subjects):
         ("idle mean, native with three fields, x FileHandler", _ratio(native, "idle", "mean", base), 0.4),
         ("busy p99, through `logging`, x FileHandler", _ratio(through, "busy", "p99", base), 0.01),
         ("busy p99, native, x FileHandler", _ratio(native, "busy", "p99", base), 0.01),
-        ("4 threads x 1 thread, through `logging`", _ratio(through, "threads 4", "mean", through, "threads 1"), 1.0),
-        ("4 threads x 1 thread, native", _ratio(native, "threads 4", "mean", native, "threads 1"), 1.0),
+        (
+            "4 threads x 1 thread, through `logging` (1 and noise)",
+            _ratio(through, "threads 4", "mean", through, "threads 1"),
+            1.05,
+        ),
+        ("4 threads x 1 thread, native (1 and noise)", _ratio(native, "threads 4", "mean", native, "threads 1"), 1.05),
     ]
 
 

@@ -14,15 +14,17 @@ import subprocess
 import sys
 import time
 
-ANSWER_SECONDS = 60  # a round takes 0.1 to 5 s
+ANSWER_SECONDS = 30  # a round takes 0.1 to 5 s
 
 
 class Subject:
     """One named subject of `bench.subjects`."""
 
-    def __init__(self, name, folder, seconds=ANSWER_SECONDS):
+    def __init__(self, name, folder, seconds=ANSWER_SECONDS, command=None):
         self.name, self.folder, self.seconds = name, folder, seconds
+        self.command = command or [sys.executable, "-m", "bench.worker", name, folder]
         self.rounds = {}  # kind -> answers
+        self.calls = 0  # made by workers that answered; not the warm-up
         self.trouble = {}  # kind -> "hangs" or what the worker said when it died
         self.process = None
         self._buffer = b""
@@ -41,7 +43,9 @@ class Subject:
             pass  # it died while it started; the end of its output says so
         line = self._read_line()
         if line:
-            self.rounds.setdefault(key, []).append(json.loads(line))
+            answer = json.loads(line)
+            self.calls += answer.pop("calls")
+            self.rounds.setdefault(key, []).append(answer)
             return
         why = "hangs" if line is None else "died"
         self.kill()
@@ -50,7 +54,7 @@ class Subject:
     def _start(self):
         self._buffer = b""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", self.name, self.folder],
+            self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=open(os.path.join(self.folder, "stderr"), "ab"),

@@ -10,6 +10,8 @@ import os
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"  # the usual one
 MESSAGE = "loaded %d rows from %s in %.1f s"
+BASE = "logging.FileHandler"
+THROUGH, NATIVE, BARE = "flightlog through logging", "flightlog native, 3 fields", "flightlog native, no fields"
 PATH = "orders/2026/part-0042.csv"
 
 
@@ -127,8 +129,14 @@ def opentelemetry_null(folder):
     return _stdlib_call(logging.getLogger("etl.load"))
 
 
-def _flightlog(folder):
-    os.environ["FLIGHTLOG_SPOOL"] = folder
+def spool(folder, name):
+    """Return where the flightlog subject *name* writes its journal."""
+    return os.path.join(folder, "spool", name.replace(" ", "-").replace(",", ""))
+
+
+def _flightlog(folder, name):
+    os.environ["FLIGHTLOG_HOME"] = folder
+    os.environ["FLIGHTLOG_SPOOL"] = spool(folder, name)
     import flightlog
 
     flightlog.init(pipeline="bench")
@@ -136,7 +144,7 @@ def _flightlog(folder):
 
 
 def flightlog_stdlib(folder):
-    _flightlog(folder)
+    _flightlog(folder, THROUGH)
     root = logging.getLogger()
     root.handlers[:] = [logging.NullHandler()]
     root.setLevel(logging.INFO)
@@ -144,7 +152,7 @@ def flightlog_stdlib(folder):
 
 
 def flightlog_native(folder):
-    logger = _flightlog(folder).get_logger("etl.load")
+    logger = _flightlog(folder, NATIVE).get_logger("etl.load")
 
     def call(i):
         logger.info("loaded", rows=i, path=PATH, seconds=1.5)
@@ -153,7 +161,7 @@ def flightlog_native(folder):
 
 
 def flightlog_native_bare(folder):
-    logger = _flightlog(folder).get_logger("etl.load")
+    logger = _flightlog(folder, BARE).get_logger("etl.load")
 
     def call(i):
         logger.info("loaded")
@@ -162,14 +170,14 @@ def flightlog_native_bare(folder):
 
 
 SUBJECTS = {
-    "logging.FileHandler": file_handler,
+    BASE: file_handler,
     "logging.QueueHandler": queue_handler,
     "structlog + orjson, file": structlog_orjson,
     "loguru, file": loguru_file,
     "loguru, file, enqueue": loguru_enqueue,
     "picologging.FileHandler": picologging_file,
     "OpenTelemetry handler, null exporter": opentelemetry_null,
-    "flightlog through logging": flightlog_stdlib,
-    "flightlog native, 3 fields": flightlog_native,
-    "flightlog native, no fields": flightlog_native_bare,
+    THROUGH: flightlog_stdlib,
+    NATIVE: flightlog_native,
+    BARE: flightlog_native_bare,
 }

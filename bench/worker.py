@@ -12,6 +12,8 @@ import time
 
 from .subjects import SUBJECTS
 
+WARM_UP_CALLS = 200
+
 
 def percentiles(samples):
     """Return mean, p50, p99 and max of *samples* (sorted in place)."""
@@ -22,6 +24,7 @@ def percentiles(samples):
         "p50": samples[count // 2],
         "p99": samples[min(count - 1, count * 99 // 100)],
         "max": samples[-1],
+        "calls": count,
     }
 
 
@@ -43,7 +46,7 @@ def idle(call, count):
     for i in range(count):
         call(i)
     mean = (clock() - began) / count
-    return dict(timed_each(call, count), mean=mean)
+    return dict(timed_each(call, count), mean=mean, calls=2 * count)
 
 
 def busy(call, count):
@@ -83,14 +86,15 @@ def threads(call, how_many, count):
     began = time.perf_counter_ns()
     for worker in workers:
         worker.join()
-    return {"mean": (time.perf_counter_ns() - began) / (each * how_many)}
+    total = each * how_many
+    return {"mean": (time.perf_counter_ns() - began) / total, "calls": total}
 
 
 def main():
     subject, folder = sys.argv[1:3]
     call = SUBJECTS[subject](folder)
     answer = sys.__stdout__
-    for i in range(200):
+    for i in range(WARM_UP_CALLS):
         call(i)
     for line in sys.stdin:
         kind, *numbers = line.split()
