@@ -115,3 +115,24 @@ def test_forked_child_has_a_writer_of_its_own(tmp_path):
     assert writer.writer_id == parent
     assert len(glob.glob(str(tmp_path / "*.seg"))) == 2
     writer.close()
+
+
+def test_writer_takes_a_fresh_id_long_before_its_numbers_outgrow_the_checksum(tmp_path, monkeypatch):
+    monkeypatch.setattr("flightlog.journal.writer.LAST_NUMBER", 256)
+    writer = Writer(str(tmp_path))
+    before = writer.writer_id
+    assert all(writer.append(b'{"i":%d}' % i) for i in range(700))
+    assert writer.writer_id != before
+    seen = []
+    for path in sorted(glob.glob(str(tmp_path / "*.seg")), key=os.path.getmtime):
+        seen += [item[3] for item in reader.read_segment(path, salt_of(os.path.basename(path)[:32]))][1:]
+    assert sorted(seen) == sorted(b'{"i":%d}' % i for i in range(700))
+
+
+def test_large_records_end_a_segment_at_once(tmp_path):
+    writer = Writer(str(tmp_path), rotate_bytes=100_000)
+    for _ in range(8):
+        assert writer.append(b'{"x":"%s"}' % (b"y" * 60_000))
+    sizes = [os.path.getsize(path) for path in glob.glob(str(tmp_path / "*.seg"))]
+    assert len(sizes) >= 4
+    assert max(sizes) < 200_000
