@@ -27,9 +27,8 @@ _KEYS = (
 _KEYS_ALLOWED = frozenset(
     ("tokencount", "maxtokens", "tokens", "numtokens", "totaltokens", "prompttokens", "completiontokens", "tokenizer")
 )
-HARMLESS_LENGTH = (
-    13  # a text of at most so many characters that has neither "=" nor ":" fits none of the patterns below
-)
+# A text of at most so many characters that has neither "=" nor ":" fits none of the patterns below.
+HARMLESS_LENGTH = 13
 _DROP = str.maketrans("", "", "-_. ")
 _known: dict[str, bool] = {}
 

@@ -2,16 +2,24 @@
 
 import sys
 
+import pytest
+
 from bench import results
 from bench.subject import Subject
 
 TALKER = """
 import json, sys, time
+open("started", "a").write("x")
 for line in sys.stdin:
     if line.startswith("busy"): time.sleep(1000)
     if line.startswith("threads"): sys.exit(3)
     print(json.dumps({"mean": 2000.0, "calls": 10}), flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 def talker(tmp_path, code=TALKER):
@@ -27,6 +35,9 @@ def test_worker_that_hangs_or_dies_costs_that_kind_of_round_only(tmp_path):
     assert subject.trouble == {"busy": "hangs", "threads 4": "died"}
     assert (subject.median("idle", "mean"), subject.median("busy", "mean")) == (2.0, None)
     assert subject.calls == 20
+    assert (
+        tmp_path / "started"
+    ).read_text() == "xxx"  # at first, after the hang, after the death: neither is tried again
 
 
 def test_worker_that_cannot_start_is_asked_once(tmp_path):

@@ -44,7 +44,7 @@ def test_bound_fields_come_first_and_exceptions_last(tmp_path):
     )
     _, found = run(tmp_path, code)
     logs = [r for r in found if r["k"] == "log"]
-    assert [r["x"] for r in logs] == [{"a": 1}, {"a": 1, "b": 2}, {"a": 1}]
+    assert [list(r["x"].items()) for r in logs] == [[("a", 1)], [("a", 1), ("b", 2)], [("a", 1)]]
     assert logs[2]["e"]["type"] == "ZeroDivisionError"
 
 
