@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-
 from bench import results
 from bench.subject import Subject
 
