@@ -41,6 +41,11 @@ CASES = {
         "LogRecord logging <LogRecord:\n[True, True, True]\n" * 2,
     ),
     "logging_errors": (["%d (arguments do not fit: TypeError)", "\u00e9", "ok", "dies"], None),
+    # Shown twice, because nobody can tell what these streams do with a text: a record, and raw output.
+    "streams_of_the_programs_own": (
+        ["tee", "caf\u00e9", "line of Windows", "as usual", "in a file"],
+        "b'tee\\n'\nb'in a file\\n'\ntee\ncaf\u00e9\nline of Windows\r\n",
+    ),
     "logging_adapter": (["adapted", "same", "same", "between levels", "stack"], ""),
     "logging_threads_and_children": (
         [f"thread {n} line {i} {'x' * (i % 90)}" for n in range(6) for i in range(200)],
@@ -132,16 +137,47 @@ def test_the_same_in_every_interpreter(tmp_path, version):
         check(folder, python, name)
 
 
-def check(tmp_path, python, name):
+@pytest.mark.parametrize("options", [["-u"], ["-X", "dev"], ["-W", "error"], ["-bb"], ["-OO"], ["-P"]], ids="".join)
+def test_the_same_with_options_of_python(tmp_path, options):
+    for name in (
+        "logging_errors",
+        "logging_partial_lines",
+        "structlog_bytes",
+        "loguru_default",
+        "uncaught",
+        "processes",
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        check(folder, sys.executable, name, options)
+
+
+def test_the_order_of_both_streams_is_kept_when_they_go_to_one_place(tmp_path):
+    for name in ("logging_basic", "loguru_default", "structlog_default", "logging_memory"):
+        script = os.path.join(FOLDER, name + ".py")
+        plain = bare(tmp_path, "sh", "-c", f"exec '{sys.executable}' '{script}' 2>&1")
+        env = environment(tmp_path / "home", FLIGHTLOG_AGENT="never")
+        done = subprocess.run(
+            [sys.executable, "-m", "flightlog", "run", "--", sys.executable, script],
+            env=env,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        assert shown(done.stdout, False) == shown(plain.stdout, False)
+
+
+def check(tmp_path, python, name, options=()):
     messages, raw = CASES[name]
     racing = name in RACING
-    command = [python, os.path.join(FOLDER, name + ".py")]
+    command = [python, *options, os.path.join(FOLDER, name + ".py")]
     plain, done = bare(tmp_path, *command), supervised(tmp_path, *command)
     assert done.returncode == plain.returncode, done.stderr
     assert shown(done.stdout, racing) == shown(plain.stdout, racing)
     assert shown(done.stderr, racing) == shown(plain.stderr, racing)
     found = [record["m"].replace(FOLDER + os.sep, "") for record in journalled(tmp_path)]
-    output = captured(tmp_path)[0].decode()
+    output = captured(tmp_path)[0].decode("utf-8" if name != "streams_of_the_programs_own" else "latin-1")
     if racing:
         assert sorted(found) == sorted(messages)
         assert sorted(output.splitlines()) == sorted(raw.splitlines())

@@ -167,11 +167,8 @@ def _mark_output(kind: Any, as_bytes: bool) -> None:
             return original(self, message)
         with self._lock:
             if as_bytes:
-                from ..journal import mark
-
                 data = message + b"\n"
-                assert recorder.writer is not None
-                stream.write(mark.make(recorder.writer.writer_id, n, data) + data)
+                stream.write(streams.prefix(stream, data, streams.reference(n)).encode("ascii") + data)
             else:
                 stream.write(streams.marked(stream, message + "\n", streams.reference(n)))
             stream.flush()

@@ -2,7 +2,7 @@
 
 Owns: knowing which descriptors are capture pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), the raw layer, and marking text.
 Invariants: `sys.stdout` and `sys.stderr` stay the objects they are, with their encoding and buffering; a mark never reaches a
-file, a terminal or another pipe: the descriptor is asked when text is marked, and again when the bytes are written.
+file, a terminal or another pipe: stream and descriptor are asked when text is marked, the descriptor again when the bytes are written.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ASCII_BASED = frozenset(("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"))
+_marking: set[bytes] = set()  # the writers whose records this process has marked
 _pipes: frozenset[tuple[int, int]] | None = None
 
 
@@ -50,16 +51,29 @@ def is_capture(fd: int) -> bool:
 
 
 class MarkRaw(io.FileIO):
-    """The raw layer: like FileIO, but takes marks out of what goes elsewhere than to a capture pipe."""
+    """The raw layer: like FileIO, but takes out our marks where they would be seen: elsewhere than in a capture pipe, or
+    before a text that is another one than was marked.
+    """
 
     def write(self, data: Any) -> Any:
         """Write *data*; see io.RawIOBase.write."""
-        if mark.BEGIN not in (data if isinstance(data, bytes) else bytes(data)) or is_capture(self.fileno()):
+        if not isinstance(data, bytes):
+            data = bytes(data)
+        if mark.BEGIN not in data:
             return super().write(data)
-        rest = mark.strip_all(bytes(data))
-        while rest:
-            count = super().write(rest)
-            rest = rest[count or 0 :]
+        done = 0  # of data, marks that are left out included
+        for start, stop in mark.spans(data, _marking, is_capture(self.fileno())):
+            done = start
+            while done < stop:
+                try:
+                    count = super().write(data[done:stop])
+                except OSError:
+                    if done:
+                        return done  # the next call meets it again
+                    raise
+                if count is None:  # it would block
+                    return done or None
+                done += count
         return len(data)
 
 
@@ -95,10 +109,15 @@ def _replace(stream: Any, name: str, fd: int) -> None:
 
 
 def markable(stream: Any) -> bool:
-    """Tell whether text for *stream* may be marked: it ends in our raw layer, on a capture pipe."""
-    buffer = getattr(stream, "buffer", stream)
-    raw = getattr(buffer, "raw", buffer)
-    return type(raw) is MarkRaw and is_capture(raw.fileno())
+    """Tell whether text for *stream* may be marked: it is one of Python's own streams, on our raw layer, on a capture pipe.
+
+    What only looks like one may do anything with the text: write it to a file as well, encode it otherwise.
+    """
+    if type(stream) is io.TextIOWrapper:
+        stream = stream.buffer
+    if type(stream) is io.BufferedWriter:
+        stream = stream.raw
+    return type(stream) is MarkRaw and is_capture(stream.fileno())
 
 
 def reference(n: int) -> tuple[str, int] | None:
@@ -106,7 +125,7 @@ def reference(n: int) -> tuple[str, int] | None:
     return (recorder.writer.writer_id, n) if n and recorder.writer is not None else None
 
 
-def prefix(stream: Any, text: str, found: tuple[str, int] | None) -> str:
+def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str:
     """Return the mark to write before *text*, the copy of the record *found*; empty when there can be none."""
     if found is None:
         return ""
@@ -114,7 +133,8 @@ def prefix(stream: Any, text: str, found: tuple[str, int] | None) -> str:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         if encoding.lower().replace("-", "") not in _ASCII_BASED:
             return ""  # the mark itself must come out as ASCII
-        data = text.encode(encoding, getattr(stream, "errors", None) or "strict")
+        data = text if isinstance(text, bytes) else text.encode(encoding, getattr(stream, "errors", None) or "strict")
+        _marking.add(found[0].encode("ascii"))
         return mark.make(found[0], found[1], data).decode("ascii")
     except Exception:
         return ""
