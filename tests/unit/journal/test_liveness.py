@@ -90,9 +90,7 @@ def test_program_that_closed_all_descriptors_still_lives(tmp_path, start):
 
 
 def test_lock_is_not_kept_by_a_forked_child(tmp_path, start):
-    process = start(
-        "if os.fork() == 0:\n    import time\n    print('ready', flush=True); sys.stdin.read(); os._exit(0)"
-    )
+    process = start("if os.fork() == 0:\n    sys.stdin.read(); os._exit(0)")
     head = head_of(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
