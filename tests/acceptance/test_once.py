@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from running import environment, spool
+from running import environment, metas, spool
 from test_injected import VERSIONS, interpreter
 
 from flightlog.journal import mark, reader
@@ -99,12 +99,16 @@ def journalled(tmp_path):
 
 
 def captured(tmp_path):
-    """(raw bytes, references of marks) of all captures."""
+    """(raw bytes, references of marks) of all captures, those of standard output first."""
     raw, references = b"", []
-    for path in sorted(glob.glob(os.path.join(spool(tmp_path / "home"), "*.cap"))):
+    home = tmp_path / "home"
+    for meta in sorted(metas(home), key=lambda meta: meta["stream"] == "stderr"):
         splitter = mark.Splitter()
-        with open(path, "rb") as file:
-            parts = splitter.feed(file.read()) + splitter.flush()
+        parts = []
+        for path in sorted(glob.glob(os.path.join(spool(home), meta["writer"] + ".*.cap"))):
+            with open(path, "rb") as file:
+                parts += splitter.feed(file.read())
+        parts += splitter.flush()
         raw += b"".join(text for reference, text in parts if not reference)
         references += [reference.decode() for reference, _ in parts if reference]
     return raw, references
