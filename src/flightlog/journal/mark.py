@@ -80,36 +80,45 @@ class Splitter:
         return self._split(self._held, True)
 
     def _split(self, data: bytes, final: bool) -> list[tuple[bytes, bytes]]:
+        copies, certain = find_copies(data, final)
         parts: list[tuple[bytes, bytes]] = []
-        position = raw_from = 0
-        self._held = b""
-        while True:
-            begin = data.find(b"\x1b", position)
-            if begin < 0:
-                break
-            found = _MARK.match(data, begin)
-            if found is None:
-                if not final and _PARTIAL.match(data, begin):
-                    break
-                position = begin + 1
-                continue
-            length = int(found.group(2))
-            end = found.end() + length
-            if length > MAX_TEXT_BYTES:
-                position = begin + 1
-                continue
-            if end > len(data) and not final:
-                break
-            text = data[found.end() : end]
-            if len(text) != length or crc32(text) != int(found.group(3), 16):
-                position = begin + 1
-                continue
-            if begin > raw_from:
-                parts.append((b"", data[raw_from:begin]))
-            parts.append((found.group(1), text))
-            position = raw_from = end
-        stop = len(data) if begin < 0 else begin
-        if stop > raw_from:
-            parts.append((b"", data[raw_from:stop]))
-        self._held = data[stop:]
+        position = 0
+        for begin, text_begin, end, reference in copies:
+            if begin > position:
+                parts.append((b"", data[position:begin]))
+            parts.append((reference, data[text_begin:end]))
+            position = end
+        if certain > position:
+            parts.append((b"", data[position:certain]))
+        self._held = data[certain:]
         return parts
+
+
+def find_copies(data: bytes, final: bool) -> tuple[list[tuple[int, int, int, bytes]], int]:
+    """Return the verified marks in *data*: (where the mark begins, where its text begins, where that ends, reference), in order;
+    and up to where this is certain: behind it stands what may become a mark. *final*: nothing comes any more.
+    """
+    copies: list[tuple[int, int, int, bytes]] = []
+    position = 0
+    while True:
+        begin = data.find(b"\x1b", position)
+        if begin < 0:
+            return copies, len(data)
+        found = _MARK.match(data, begin)
+        if found is None:
+            if not final and _PARTIAL.match(data, begin):
+                return copies, begin
+            position = begin + 1
+            continue
+        length = int(found.group(2))
+        end = found.end() + length
+        if length > MAX_TEXT_BYTES:
+            position = begin + 1
+            continue
+        if end > len(data) and not final:
+            return copies, begin
+        if end > len(data) or crc32(data[found.end() : end]) != int(found.group(3), 16):
+            position = begin + 1
+            continue
+        copies.append((begin, found.end(), end, found.group(1)))
+        position = end

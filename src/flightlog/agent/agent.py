@@ -1,0 +1,205 @@
+"""The agent's life: look, ship, rest; back off when the sink is away; leave when nobody needs it.
+
+Invariants: no error ends it except a newer agent (Fenced); what went wrong is said once, not in every round; a signal is heard within one batch.
+Owns: the loop, its pauses, and its log. Leaves the work to `shipper`, `retire`, `upkeep`; which sink, and processes, to `wiring` and `daemons`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .. import identity
+from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
+from .door import Door
+from .retire import KEPT_SECONDS, retire
+from .shipper import Shipper
+from .sink import Sink
+from .spool import bytes_of, directories, look
+from .upkeep import Upkeep
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+BEAT_SECONDS, ALIVE_SECONDS, RETIRE_SECONDS = 5.0, 1.0, 10.0
+
+
+class Agent:
+    """One node's agent. The caller holds the door.
+
+    Args:
+        home: FLIGHTLOG_HOME.
+        spool: FLIGHTLOG_SPOOL or empty.
+        make_sink: makes a sink, not opened; may start a server. Raises FlightlogError.
+        door: taken.
+        batch_rows, batch_bytes, flush_interval: settings.
+        idle_exit: seconds without anything to do after which to leave; None: stay.
+        upkeep: started by the caller; None in a short visit.
+    """
+
+    def __init__(
+        self,
+        home: str,
+        spool: str,
+        make_sink: Callable[[], Sink],
+        door: Door,
+        batch_rows: int = 20_000,
+        batch_bytes: int = 8 << 20,
+        flush_interval: float = 0.5,
+        idle_exit: float | None = None,
+        upkeep: Upkeep | None = None,
+        quota: int = 2 << 30,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
+        self._home, self._spool, self._make_sink, self._door = home, spool, make_sink, door
+        self._batch = (batch_rows, batch_bytes)
+        self._flush_interval, self._idle_exit, self._upkeep, self._quota = flush_interval, idle_exit, upkeep, quota
+        self._kept_seconds = kept_seconds
+        self.node = identity.node_name()
+        self._sink: Sink | None = None
+        self._shipper: Shipper | None = None
+        self._pause = 0.0
+        self._said = ""
+        self._next_beat = self._next_alive = self._next_retire = 0.0
+        self._stopped = False
+        self._rows = 0
+        self._unsettled = True  # whether runs may have been lost since this was last looked at
+
+    def stop(self) -> None:
+        """Ask it to end after the batch in hand. Safe in a signal handler."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Work until stopped, fenced, or idle for long enough."""
+        busy_at = worked_at = time.monotonic()
+        self.say(f"agent of node {self.node} began")
+        while not self._stopped:
+            try:
+                worked, needed = self.round()
+            except Fenced as problem:
+                self.say(f"leaving: {problem.message}")
+                break
+            except (FlightlogError, OSError) as problem:
+                self._away(problem)
+                self._door.wait(self._pause)
+                continue
+            now = time.monotonic()
+            if worked:
+                worked_at = now
+            if worked or needed:
+                busy_at = now
+            elif self._idle_exit is not None and now - busy_at > self._idle_exit:
+                self.say(f"leaving: nothing to do for {self._idle_exit:g} s")
+                break
+            if not worked:
+                self._door.wait(min(self._flush_interval, 0.05 + (now - worked_at) / 10))
+        self.close()
+
+    def drain(self, seconds: float) -> bool:
+        """Ship everything there is, at most for *seconds*; tell whether all was shipped. Raises FlightlogError."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._stopped:
+            self._next_alive = 0.0
+            if not self._work():
+                return True
+        return False
+
+    def close(self) -> None:
+        """Let go of the sink."""
+        if self._shipper is not None:
+            self._shipper.forget()
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = self._shipper = None
+
+    def round(self) -> tuple[bool, bool]:
+        """Do one round; tell whether there was something to do, and whether somebody may still bring some. Raises FlightlogError, OSError."""
+        worked = self._work()
+        assert self._shipper is not None and self._sink is not None
+        now = time.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT_SECONDS
+            self._sink.beat(self.status())
+        self._pause = 0.0
+        if self._said:
+            self.say("the store is back")
+            self._said = ""
+        return worked, bool(self._shipper.living_runs(look(directories(self._home, self._spool))))
+
+    def status(self) -> dict[str, Any]:
+        """Return what the store's page of agents shows."""
+        found = look(directories(self._home, self._spool))
+        shipper = self._shipper
+        return {
+            "spool_bytes": bytes_of(found),
+            "backlog_bytes": shipper.backlog(found) if shipper else None,
+            "rows": self._rows,
+            "pressure": self._upkeep.pressure if self._upkeep else 0,
+            "disabled": self._upkeep.disabled if self._upkeep else False,
+        }
+
+    def say(self, text: str) -> None:
+        """Write a line of the agent's own log, to standard error. Never raises."""
+        stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            sys.stderr.write(f"{stamp} {text}\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+    def _work(self) -> bool:
+        """Ship one batch; tell whether anything moved."""
+        if self._sink is None or self._shipper is None:
+            self._open()
+        assert self._sink is not None and self._shipper is not None
+        found = look(directories(self._home, self._spool))
+        now = time.monotonic()
+        look_alive = now >= self._next_alive
+        if look_alive:
+            self._next_alive = now + ALIVE_SECONDS
+        try:
+            done = self._shipper.ship(found, look_alive)
+        except PositionConflict as problem:
+            self.say(f"positions are read back: {problem.message}")
+            return True
+        except SinkError:
+            self._drop_sink()
+            raise
+        self._rows += done.rows
+        self._unsettled = self._unsettled or done.closed > 0
+        if self._unsettled and look_alive and not done.more:
+            for run in self._sink.lost(self._shipper.living_runs(found)):
+                self.say(f"run {run} is lost: it has no end, and nobody is left who could say it")
+            self._unsettled = False
+        if now >= self._next_retire:
+            self._next_retire = now + RETIRE_SECONDS
+            used = bytes_of(found)
+            retire(found, self._shipper, used < self._quota // 2, self._kept_seconds)
+        return done.more
+
+    def _open(self) -> None:
+        sink = self._make_sink()
+        epoch = sink.open(self.node, os.getpid())
+        self._sink = sink
+        self._shipper = Shipper(sink, self.node, self._home, *self._batch)
+        self._unsettled = True
+        self.say(f"connected, epoch {epoch}")
+
+    def _drop_sink(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = self._shipper = None
+
+    def _away(self, problem: FlightlogError | OSError) -> None:
+        """Say once what is wrong, and rest longer each time; slowly where a person has to mend it."""
+        self._drop_sink()
+        slow = isinstance(problem, SinkMisconfigured)
+        self._pause = min(LONGEST_PAUSE, max(self._pause * 2, 5.0 if slow else FIRST_PAUSE)) * random.uniform(0.8, 1.0)
+        text = getattr(problem, "message", "") or str(problem)
+        if text != self._said:
+            hint = getattr(problem, "hint", "")
+            self.say(f"holding everything: {text}" + (f" (try: {hint})" if hint else ""))
+            self._said = text

@@ -1,0 +1,112 @@
+"""The agent's door: a lock that only one agent per home can hold, a note of who holds it, and a bell to wake it.
+
+    agent.lock   flock(2), exclusive, for life; content: JSON {pid, start, since, version}      agent.wake   a fifo; any byte wakes
+
+Owns: these two files. Standard library only, because `flightlog run` looks at them before each command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import time
+from typing import Any
+
+from .. import identity
+from .._version import __version__
+
+LOCK_NAME, BELL_NAME = "agent.lock", "agent.wake"
+
+
+class Door:
+    """The holder's side.
+
+    Args:
+        home: FLIGHTLOG_HOME; made if needed.
+    """
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+        self._lock = -1
+        self._bell = -1
+
+    def take(self) -> bool:
+        """Become the agent of this home; False when another process is. Raises OSError."""
+        os.makedirs(self._home, 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+        fd = os.open(os.path.join(self._home, LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        pid = os.getpid()
+        note = {"pid": pid, "start": identity.process_start_time(pid), "since": time.time(), "version": __version__}
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(note).encode(), 0)
+        self._lock = fd
+        bell = os.path.join(self._home, BELL_NAME)
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(bell, 0o600)
+        try:
+            self._bell = os.open(bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            self._bell = -1
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the bell rings, at most *seconds*; tell whether it did. A signal ends the wait as well."""
+        if self._bell < 0:
+            time.sleep(seconds)
+            return False
+        rung, _, _ = select.select([self._bell], [], [], seconds)
+        if rung:
+            with contextlib.suppress(OSError):
+                os.read(self._bell, 4096)
+        return bool(rung)
+
+    def leave(self) -> None:
+        """Give the home up."""
+        for fd in (self._bell, self._lock):
+            if fd >= 0:
+                os.close(fd)
+        self._bell = self._lock = -1
+
+
+def holder(home: str) -> dict[str, Any] | None:
+    """Return who is the agent of *home*: {pid, start, since, version}; None when nobody is."""
+    try:
+        fd = os.open(os.path.join(home, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            pass
+        else:
+            return None
+        try:
+            note = json.loads(os.pread(fd, 4096, 0))
+        except ValueError:
+            note = {}
+        return note if isinstance(note, dict) else {}
+    finally:
+        os.close(fd)
+
+
+def ring(home: str) -> bool:
+    """Wake the agent of *home*; False when there is none to be woken. Never blocks."""
+    try:
+        fd = os.open(os.path.join(home, BELL_NAME), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, b"!")
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True

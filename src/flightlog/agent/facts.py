@@ -1,0 +1,168 @@
+"""What a batch says about each run: counts, and the facts its events state.
+
+Owns: reading run events (docs/reference/journal-format.md, section 4) into the columns of pipeline_runs, and the first, simple verdict of
+an end. Leaves merging with what is stored to the store; later parts replace the verdict by one from evidence.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from .. import records
+from .decode import clean
+
+MAX_COMMAND = 16384  # characters of a command line kept in the run's row
+_NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS"))
+_BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit"}
+
+
+class RunFacts:
+    """One run in one batch. `pos` is the next position; `known` are columns that events have stated."""
+
+    __slots__ = (
+        "errors",
+        "first",
+        "known",
+        "last",
+        "lines",
+        "pipeline",
+        "pos",
+        "pos_from",
+        "run",
+        "warnings",
+        "writers",
+    )
+
+    def __init__(self, run: str, pos: int, pipeline: str) -> None:
+        self.run, self.pos, self.pos_from, self.pipeline = run, pos, pos, pipeline
+        self.lines = self.warnings = self.errors = 0
+        self.first = self.last = 0
+        self.known: dict[str, Any] = {}
+        self.writers: set[str] = set()
+
+    def seen(self, ns: int) -> None:
+        """Note when something was said."""
+        if not self.first or ns < self.first:
+            self.first = ns
+        if ns > self.last:
+            self.last = ns
+
+    def event(self, name: str, ns: int, stage: str | None, data: dict[str, Any]) -> None:
+        """Take what an event says. Anything may be missing or of another kind: whoever wrote it may have been anybody."""
+        if name == records.RUN_STARTED:
+            self._started(ns, data)
+        elif name == records.RUN_ENDED:
+            self._ended(ns, data)
+        elif name == "run.adopted":
+            adopted = data.get("pipeline")
+            if isinstance(adopted, str) and adopted:
+                self._more(adopted=adopted)
+                if "pipeline" in self.known and not self.known.get("data", {}).get("named"):
+                    self.known["pipeline"] = adopted
+        elif name == records.STAGE_STARTED and stage:
+            self.known["last_stage"] = stage
+        elif name == records.PROGRESS:
+            self._progress(stage, data)
+
+    def row(self, node: str, now_ns: int) -> dict[str, Any]:
+        """Return this run as `pipeline_runs_apply_v1` takes it."""
+        started = self.known.get("started") or _moment(self.first or now_ns, now_ns)
+        row: dict[str, Any] = {
+            "run": self.run,
+            "pipeline": self.pipeline,
+            "node": node,
+            "started": started,
+            "last_at": _moment(self.last or now_ns, now_ns),
+            "lines": self.lines,
+            "warnings": self.warnings,
+            "errors": self.errors,
+        }
+        row.update(self.known)
+        cleaned: dict[str, Any] = clean(row)
+        return cleaned
+
+    def bare_row(self, node: str, now_ns: int) -> dict[str, Any]:
+        """Return the row with nothing in it that a store could refuse."""
+        row = self.row(node, now_ns)
+        for name in ("command", "data", "last_progress", "cwd", "os_user"):
+            row.pop(name, None)
+        return row
+
+    def _more(self, **values: Any) -> None:
+        self.known.setdefault("data", {}).update(values)
+
+    def _started(self, ns: int, data: dict[str, Any]) -> None:
+        known = self.known
+        known["started"] = _moment(ns, ns)
+        known["kind"] = _string(data.get("kind")) or "implicit"
+        known["pipeline"] = _string(data.get("pipeline")) or self.pipeline
+        command = data.get("command")
+        known["command"] = command if isinstance(command, list) and len(json.dumps(command)) <= MAX_COMMAND else None
+        for name in ("parent", "origin", "cwd"):
+            known[name] = _string(data.get(name)) or None
+        known["os_user"] = _string(data.get("user")) or (str(data["uid"]) if "uid" in data else None)
+        known["pid"], known["attempt"] = _integer(data.get("pid")), _integer(data.get("attempt")) or 1
+        self._more(**{key: data[key] for key in ("start", "keeper", "params", "named") if data.get(key)})
+        adopted = known["data"].get("adopted")
+        if adopted and not data.get("named"):
+            known["pipeline"] = adopted
+
+    def _ended(self, ns: int, data: dict[str, Any]) -> None:
+        if "state" in self.known:
+            return  # the first end stands
+        known = self.known
+        known["state"] = "succeeded" if data.get("status") == "ok" else "failed"
+        known["ended"] = _moment(ns, ns)
+        known["exit_code"], known["wait_status"] = _integer(data.get("exit_code")), _integer(data.get("wait_status"))
+        known["term_signal"] = _string(data.get("term_signal")) or None
+        known["verdict"], known["confidence"] = verdict(data)
+        kept = ("captures", "rusage", "by", "core", "exec_errno", "oom_kills", "duration_ns", "keeper", "shim")
+        self._more(end={key: data[key] for key in kept if data.get(key) is not None})
+        error = data.get("error")
+        if isinstance(error, dict):
+            self._more(error={key: error.get(key) for key in ("type", "module", "message")})
+
+    def _progress(self, stage: str | None, data: dict[str, Any]) -> None:
+        done, total = _integer(data.get("done")), _integer(data.get("total"))
+        if done is not None:
+            self.known["last_progress"] = {"stage": stage or "", "done": done, "total": total}
+
+
+def verdict(data: dict[str, Any]) -> tuple[str, str]:
+    """Return (verdict, confidence) as far as the end of the process alone can tell (DESIGN D7)."""
+    name, code = data.get("term_signal"), data.get("exit_code")
+    if data.get("exec_errno"):
+        return "exec-failure", "proven"
+    if name:
+        if data.get("oom_kills"):
+            return "oom-cgroup", "likely"
+        if name in _NATIVE:
+            return "native-crash", "likely"
+        if name == "SIGKILL":
+            return "unknown", "unknown"
+        return _BY_SIGNAL.get(name, "stopped-outside"), "likely"
+    if isinstance(data.get("error"), dict):
+        return "python-exception", "proven"
+    if data.get("status") == "ok":
+        return "ok", "proven"
+    return ("exit-status", "proven") if code else ("unknown", "unknown")
+
+
+def _moment(ns: int, instead: int) -> str:
+    """Return nanoseconds since the epoch as a timestamp with time zone."""
+    for value in (ns, instead):
+        try:
+            return datetime.datetime.fromtimestamp(value / 1e9, datetime.timezone.utc).isoformat()
+        except (OverflowError, ValueError, OSError):
+            continue
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def _string(value: Any) -> str:
+    return value[:4096] if isinstance(value, str) else ""
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31 else None

@@ -1,0 +1,281 @@
+"""Follows one writer's segments from its position on, and makes rows of its frames.
+
+Invariants: a segment is left only as docs/reference/journal-format.md section 3 says; liveness is looked at before the last read, never after;
+a frame gets its `seq` here, once, in the order of the file; damage is counted and kept, and what follows it is read. Nothing is remembered
+that is not in the committed position: a tail may be thrown away at any moment and made anew from it.
+Owns: one writer of kind journal. Leaves rows to `rows`, the transaction to `shipper`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from .. import identity
+from ..errors import PoisonRecord, SegmentError
+from ..journal import reader
+from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
+from ..journal.liveness import writer_is_alive
+from .batch import Gathering, Origin, RunUnknown
+from .decode import Frame, clean, decode
+from .rows import DayMissing, LogRows
+from .sink import Position
+from .spool import JOURNAL, Files
+from .step import Step, keep_damage
+
+CHUNK_BYTES = 256 << 10
+NO_RUN = "0" * 26
+
+
+class JournalTail:
+    """One writer of the journal.
+
+    Args:
+        files: what lies in the spool.
+        position: what the sink says.
+        home: where damaged bytes are kept.
+    """
+
+    kind = JOURNAL
+
+    def __init__(self, files: Files, position: Position, home: str) -> None:
+        self.writer = files.writer
+        self.position = position
+        self._home = home
+        self._salt = salt_of(files.writer)
+        self._fd = -1
+        self._fd_number = -1
+        self._dead = False
+        self._ripe = -1  # a later segment that was seen to hold a record
+        self._rows: LogRows | None = None
+        self.head = self._read_head(files)
+        self.run = _run(self.head.get("run")) or NO_RUN
+        self.pipeline = str(self.head.get("pipeline") or _program(self.head.get("argv0")))
+        self.last_run = self.run
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = self._fd_number = -1
+
+    def has_more(self, files: Files) -> bool:
+        """Tell whether there are bytes behind the position, or another segment."""
+        position = self.position
+        return files.sizes.get(position.segno, 0) > position.offset or files.next_after(position.segno) is not None
+
+    def backlog(self, files: Files) -> int:
+        """Return how many bytes wait behind the position."""
+        at = self.position
+        return sum(
+            size - (at.offset if number == at.segno else 0)
+            for number, size in files.sizes.items()
+            if number >= at.segno
+        )
+
+    def look_alive(self, files: Files) -> bool:
+        """Look whether the writer still lives; remembered when it does not. To be asked before a read that is to be the last."""
+        if not self._dead:
+            head = self.head
+            self._dead = not writer_is_alive(
+                files.directory, self.writer, head.get("pid", 0), head.get("start", 0), head.get("boot", "")
+            )
+        return not self._dead
+
+    def read(self, files: Files, into: Gathering, step: Step) -> bool:
+        """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SinkError."""
+        before = (step.segno, step.offset, step.closed)
+        while not into.is_full() and not step.blocked and self._open(files, step):
+            later = files.next_after(step.segno)
+            may_leave = later is not None and (self._dead or self._is_ripe(files, later))
+            chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
+            if chunk.frames:
+                if not self._take(chunk.frames, step, into) or chunk.stop == reader.MORE:
+                    break  # one chunk per turn; the others want to be read as well
+            elif chunk.stop == reader.DAMAGE:
+                keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
+                step.damage(chunk.resume)
+            elif chunk.stop == reader.MORE and chunk.next > step.offset:
+                step.offset = chunk.next
+            elif chunk.stop == reader.MORE:
+                break
+            elif may_leave and later is not None:
+                step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                step.go_on(later)
+            else:
+                if self._dead and later is None:
+                    step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                    step.closed = True
+                break
+        return (step.segno, step.offset, step.closed) != before
+
+    def _open(self, files: Files, step: Step) -> bool:
+        if step.segno not in files.sizes:
+            later = files.next_after(step.segno)
+            if later is None:
+                step.closed = self._dead
+                return False
+            step.go_on(later)
+        if self._fd_number != step.segno:
+            self.close()
+            try:
+                self._fd = reader.open_segment(
+                    os.path.join(files.directory, segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
+                )
+            except (OSError, SegmentError):
+                return False
+            self._fd_number = step.segno
+        return True
+
+    def _is_ripe(self, files: Files, number: int) -> bool:
+        """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
+        if self._ripe != number:
+            try:
+                fd = reader.open_segment(
+                    os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX))
+                )
+            except (OSError, SegmentError):
+                return False
+            try:
+                if len(reader.read_chunk(fd, self._salt, 0, 8192).frames) >= 2:
+                    self._ripe = number
+            finally:
+                os.close(fd)
+        return self._ripe == number
+
+    def _take(self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> bool:
+        """Make rows of frames; False when one of them has to wait for the next batch, in front of which the step then stands."""
+        rows = self._rows
+        if rows is None:
+            rows = self._rows = LogRows(self.writer, into.node, self.head.get("pid", 0), into.clock)
+        run_id, facts = "", None
+        writer = self.writer
+        for end, n, payload in frames:
+            try:
+                frame = decode(payload)
+            except PoisonRecord as problem:
+                into.refuse(Origin(writer, step.seq, self.last_run, payload), problem)
+                step.count_dead(end, n)
+                continue
+            if frame.k == "log":
+                try:
+                    if frame.r != run_id or facts is None:
+                        run_id = frame.r
+                        facts = self._facts(run_id, into)
+                    line = rows.line(frame, facts.run, facts.pos, step.seq)
+                except (DayMissing, RunUnknown) as missing:
+                    step.wants = missing
+                    return False
+                into.log(line, Origin(writer, step.seq, facts.run, payload))
+                facts.pos += 1
+                facts.lines += 1
+                level = frame.lv
+                if level >= 30:
+                    if level >= 40:
+                        facts.errors += 1
+                    else:
+                        facts.warnings += 1
+                if frame.t > facts.last or not facts.first:
+                    facts.seen(frame.t)
+                if frame.s is not None:
+                    facts.known["last_stage"] = frame.s
+                step.logs += 1
+                step.seq += 1
+            elif frame.k == "event":
+                try:
+                    facts = self._event(frame, payload, step, into, rows)
+                except (DayMissing, RunUnknown) as missing:
+                    step.wants = missing
+                    return False
+                run_id = frame.r
+            elif frame.k in ("head", "drops"):
+                step.dropped = max(step.dropped, _dropped(payload))
+            if frame.k != "head":
+                step.number(n)
+            step.offset = end
+        return True
+
+    def _facts(self, run: str, into: Gathering) -> Any:
+        """Return the facts of a record's run; what names no run belongs to the one before."""
+        known = _run(run) or self.last_run
+        facts = into.run(known, self.pipeline)
+        facts.writers.add(self.writer)
+        self.last_run = known
+        return facts
+
+    def _event(self, frame: Frame, payload: bytes, step: Step, into: Gathering, rows: LogRows) -> Any:
+        facts = self._facts(frame.r, into)
+        text = str(memoryview(frame.x), "utf-8", "replace") or "{}"
+        line = rows.event(facts.run, frame.t, facts.pos, step.seq, frame.ev or "unnamed", frame.s, text)
+        into.event(line, Origin(self.writer, step.seq, facts.run, payload))
+        try:
+            data = clean(json.loads(text))
+        except (ValueError, RecursionError):
+            data = {}
+        facts.seen(frame.t)
+        facts.event(frame.ev, frame.t, frame.s, data if isinstance(data, dict) else {})
+        facts.pos += 1
+        step.events += 1
+        step.seq += 1
+        return facts
+
+    def _read_head(self, files: Files) -> dict[str, Any]:
+        """Return the newest readable header, empty when there is none."""
+        for number in sorted(files.sizes, reverse=True):
+            try:
+                fd = reader.open_segment(
+                    os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX))
+                )
+            except (OSError, SegmentError):
+                continue
+            try:
+                frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
+            finally:
+                os.close(fd)
+            if frames:
+                try:
+                    head = clean(json.loads(frames[0][2]))
+                except ValueError:
+                    continue
+                if isinstance(head, dict) and head.get("k") == "head":
+                    return _sane(head)
+        return {}
+
+    def described(self) -> dict[str, Any]:
+        """Return what the store keeps of this writer."""
+        head = self.head
+        kept = ("argv0", "boot", "py", "role", "start", "uid", "node")
+        return {
+            "pid": head.get("pid") or None,
+            "opened_ns": head.get("t", 0),
+            "header": {key: head[key] for key in kept if key in head},
+        }
+
+
+def _sane(head: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a header what has the right type."""
+    types = {"pid": int, "start": int, "t": int, "uid": int, "boot": str, "argv0": str, "py": str, "node": str}
+    return {
+        key: value
+        for key, value in head.items()
+        if key not in types or (isinstance(value, types[key]) and not isinstance(value, bool))
+    }
+
+
+def _run(value: object) -> str:
+    return value if isinstance(value, str) and identity.is_ulid(value) else ""
+
+
+def _program(argv0: object) -> str:
+    name = argv0 if isinstance(argv0, str) and argv0 else "unknown"
+    return name[:-3] if name.endswith(".py") and name != ".py" else name
+
+
+def _dropped(payload: bytes) -> int:
+    """Return the total of a `dropped` object."""
+    try:
+        counts = json.loads(payload).get("dropped") or {}
+        return sum(value for value in counts.values() if isinstance(value, int))
+    except (ValueError, AttributeError, TypeError):
+        return 0

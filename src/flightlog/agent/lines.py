@@ -1,0 +1,150 @@
+"""Lines out of captured bytes: where each ends, what level it claims, which belong together.
+
+Invariants: each raw byte is in exactly one line; console copies of journalled records (verified marks) are in none; the same bytes from the
+same position give the same lines, however they came, except where a line is given up waiting for. Pure: no files, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from .. import records
+from ..journal.mark import find_copies
+from .decode import clean, clean_text
+
+MAX_LINE_BYTES = 64 << 10
+MAX_TRACEBACK_LINES = 500
+_NEWLINE = b"\n"
+_TRACEBACK = b"Traceback (most recent call last):"
+# ECMA-48 control sequences, and strings (OSC, APC, ...) up to their end
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
+_LEVEL = re.compile(
+    r"(?:[\[(]?\d\S*[\s|]+(?:\S+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+)
+_JSON_MESSAGE = ("message", "msg", "event", "log")
+_JSON_LEVEL = ("level", "levelname", "severity", "lvl")
+
+
+class Line(NamedTuple):
+    """One record's worth of raw bytes.
+
+    Attributes:
+        raw: the bytes, without console copies that stood between them, without the last line end.
+        end: index in the buffer behind them.
+        partial: whether no line end came.
+    """
+
+    raw: bytes
+    end: int
+    partial: bool
+
+
+def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], int]:
+    """Return the lines of *data*, and how far it is used up.
+
+    Args:
+        data: captured bytes from the beginning of a line on.
+        final: nothing comes any more: the rest is a line, too.
+        patient: whether to wait for the end of a line or traceback that is not there yet.
+    """
+    copies, certain = find_copies(data, final or not patient)
+    lines: list[Line] = []
+    pieces: list[bytes] = []
+    used = position = size = 0
+    first_open = -1
+    spans = [(begin, end) for begin, _, end, _ in copies]
+    for begin, end in [*spans, (certain, certain)]:
+        while position < begin:
+            stop = data.find(_NEWLINE, position, begin)
+            room = position + MAX_LINE_BYTES - size
+            if first_open < 0:
+                first_open = position
+            if (stop < 0 or stop > room) and begin > room:
+                pieces.append(data[position:room])
+                lines.append(Line(b"".join(pieces), room, True))
+                pieces, size, used, position, first_open = [], 0, room, room, -1
+            elif stop < 0:
+                pieces.append(data[position:begin])
+                size += begin - position
+                position = begin
+            else:
+                pieces.append(data[position:stop])
+                lines.append(Line(b"".join(pieces), stop + 1, False))
+                pieces, size, used, position, first_open = [], 0, stop + 1, stop + 1, -1
+        position = end
+        if first_open < 0:
+            used = end
+    if first_open >= 0 and (final or not patient):
+        lines.append(Line(b"".join(pieces), certain, True))
+        used = certain
+    return _joined(lines, used, final or not patient)
+
+
+def _joined(lines: list[Line], used: int, final: bool) -> tuple[list[Line], int]:
+    """Put tracebacks together: from their first line to the one that names the exception."""
+    if not any(_TRACEBACK in line.raw for line in lines):
+        return lines, used
+    result: list[Line] = []
+    index = 0
+    while index < len(lines):
+        start = lines[index]
+        if not start.raw.lstrip().startswith(_TRACEBACK):
+            result.append(start)
+            index += 1
+            continue
+        stop = index + 1
+        indent = len(start.raw) - len(start.raw.lstrip())
+        while stop < len(lines) and stop - index < MAX_TRACEBACK_LINES and _inside(lines[stop].raw, indent):
+            stop += 1
+        if stop >= len(lines) and not final and stop - index < MAX_TRACEBACK_LINES:
+            # The exception's own line is still to come: begin here again.
+            return result, result[-1].end if result else 0
+        stop = min(stop + 1, len(lines))
+        group = lines[index:stop]
+        result.append(Line(b"\n".join(line.raw for line in group), group[-1].end, group[-1].partial))
+        index = stop
+    return result, used
+
+
+def _inside(raw: bytes, indent: int) -> bool:
+    """Tell whether a line is in the middle of a traceback: indented further than its first line."""
+    return raw[indent : indent + 1] in (b" ", b"\t")
+
+
+def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
+    """Return (level, message, fields) of a line: what it claims about itself, else INFO, its text, nothing.
+
+    The message is without terminal sequences; bytes that are no UTF-8 are shown as \\xNN. A JSON object's message becomes the
+    message, and the whole object the fields.
+    """
+    text = raw.decode("utf-8", "backslashreplace")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    text = clean_text(text.removesuffix("\r"))
+    if raw.lstrip().startswith(_TRACEBACK):
+        return records.ERROR, text, None
+    if text.startswith("{") and text.endswith("}"):
+        found = _from_json(text)
+        if found is not None:
+            return found
+    match = _LEVEL.match(text[:200])
+    return (records.LEVEL_NUMBERS[match.group(1)] if match else records.INFO), text, None
+
+
+def _from_json(text: str) -> tuple[int, str, dict[str, Any]] | None:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    message = next((data[key] for key in _JSON_MESSAGE if isinstance(data.get(key), str)), None)
+    if message is None:
+        return None
+    level = next((data[key] for key in _JSON_LEVEL if key in data), None)
+    number = records.INFO
+    if isinstance(level, str):
+        number = records.LEVEL_NUMBERS.get(level.upper(), records.INFO)
+    elif isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= 100:
+        number = level
+    return number, clean_text(message), clean(data)

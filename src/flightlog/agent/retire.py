@@ -1,0 +1,87 @@
+"""Removes what the sink has acknowledged: segments after an hour, sooner when the quota is short, a writer's other files last.
+
+Invariants: only files before a committed position, or of a closed writer, are ever removed; the directory is flushed behind it.
+A file that reappears (power loss) is removed again: its writer is closed in the sink. Owns: removal. Leaves deciding what is acknowledged to `shipper`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
+from . import faults
+from .shipper import Shipper
+from .spool import CAPTURE, Files
+
+KEPT_SECONDS = 3600.0
+CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
+
+
+def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float = KEPT_SECONDS) -> int:
+    """Remove acknowledged files; return how many bytes of segments that freed.
+
+    Args:
+        found: a look at the spool.
+        shipper: what is acknowledged.
+        spare: whether there is room to keep acknowledged segments for a while.
+        kept_seconds: for how long.
+    """
+    freed = 0
+    now = time.time()
+    folders = set()
+    for writer, files in found.items():
+        closed = shipper.is_closed(writer)
+        position = shipper.position(writer)
+        if not closed and position is None:
+            continue
+        youngest = max(files.times.values(), default=0.0)
+        old_enough = now - youngest > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
+        for number in sorted(files.sizes):
+            acknowledged = closed or (position is not None and number < position.segno)
+            if acknowledged and (old_enough or (not spare and not closed)):
+                freed += _remove_segment(files, number)
+                folders.add(files.directory)
+        if closed and (old_enough or not files.sizes):
+            _remove(files)
+            folders.add(files.directory)
+    for folder in folders:
+        _flush(folder)
+    return freed
+
+
+def _remove_segment(files: Files, number: int) -> int:
+    suffixes = (CAPTURE_SUFFIX, INDEX_SUFFIX) if files.kind == CAPTURE else (SEGMENT_SUFFIX,)
+    freed = 0
+    faults.point("before_unlink")
+    for suffix in suffixes:
+        name = segment_name(files.writer, number, suffix)
+        try:
+            os.unlink(os.path.join(files.directory, name))
+        except OSError:
+            continue
+        freed = files.sizes.get(number, 0)
+    faults.point("after_unlink")
+    return freed
+
+
+def _remove(files: Files) -> None:
+    """Remove what is left of a closed writer: index, meta, end, and the lock last."""
+    for name in sorted(files.names, key=lambda name: name.endswith(".lock")):
+        try:
+            os.unlink(os.path.join(files.directory, name))
+        except OSError:
+            continue
+
+
+def _flush(folder: str) -> None:
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)

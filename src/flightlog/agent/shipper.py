@@ -1,0 +1,221 @@
+"""Ships what the spool holds: one transaction per batch, exactly once.
+
+Invariants: positions are read from the sink, never from here; after any failure everything remembered is forgotten and read again, so that
+no error path has a state of its own; a batch holds each writer's part from its committed position on, without a hole; nothing is read while
+the sink is away, so memory is bounded by one batch. Owns: tails, batches, lost runs. Leaves when to do it to `agent`, removal to `retire`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import NamedTuple
+
+from ..errors import PoisonRecord
+from . import faults
+from .batch import Gathering, RunUnknown
+from .capture_tail import CaptureTail
+from .journal_tail import JournalTail
+from .rows import SECONDS_OF_DAY, Clock, DayMissing
+from .sink import Position, Sink
+from .spool import CAPTURE, Files
+from .step import Step
+
+Tail = JournalTail | CaptureTail
+MAX_OPEN = 256  # descriptors kept open between batches
+
+
+class Shipped(NamedTuple):
+    """What one pass did: rows, writers that were closed, and whether more is waiting."""
+
+    rows: int
+    closed: int
+    more: bool
+
+
+class Shipper:
+    """Ships one node's spool into one sink.
+
+    Args:
+        sink: opened.
+        node: this node's name.
+        home: where damage is kept.
+        batch_rows, batch_bytes: when a batch is full.
+    """
+
+    def __init__(self, sink: Sink, node: str, home: str, batch_rows: int = 20_000, batch_bytes: int = 8 << 20) -> None:
+        self._sink, self._node, self._home = sink, node, home
+        self._batch_rows, self._batch_bytes = batch_rows, batch_bytes
+        self._tails: dict[str, Tail] = {}
+        self._runs: dict[str, int] = {}  # next pos by run, as committed
+        self._closed: set[str] = set()  # writers shipped to their end
+        self._clock = Clock(set())
+
+    def forget(self) -> None:
+        """Drop everything remembered: after a failure, or when the sink was opened anew."""
+        for tail in self._tails.values():
+            tail.close()
+        self._tails.clear()
+        self._runs.clear()
+        self._closed.clear()
+        self._clock.days.clear()
+
+    def is_closed(self, writer: str) -> bool:
+        """Tell whether a writer was shipped to its end and will write no more."""
+        return writer in self._closed
+
+    def position(self, writer: str) -> Position | None:
+        """Return how far a writer was shipped, None when that is not known."""
+        tail = self._tails.get(writer)
+        return tail.position if tail is not None else None
+
+    def backlog(self, found: dict[str, Files]) -> int:
+        """Return how many bytes wait to be shipped."""
+        return sum(tail.backlog(found[writer]) for writer, tail in self._tails.items() if writer in found)
+
+    def ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
+        """Ship one batch of what was *found*.
+
+        Args:
+            found: a fresh look at the spool.
+            look_alive: whether to look which silent writers are dead; else that is left for another time.
+
+        Blocks on disk and sink. Raises SinkError and OSError; then nothing of this batch is in the sink, or CommitUnknown.
+        """
+        try:
+            return self._ship(found, look_alive)
+        except BaseException:
+            self.forget()
+            raise
+
+    def living_runs(self, found: dict[str, Files]) -> list[str]:
+        """Return the runs that somebody may still write into: those of writers not closed."""
+        runs = {tail.run for writer, tail in self._tails.items() if writer in found}
+        runs.update(tail.last_run for writer, tail in self._tails.items() if writer in found)
+        return sorted(runs)
+
+    def _ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
+        self._meet(found)
+        ready = []
+        for writer, tail in self._tails.items():
+            files = found.get(writer)
+            if files is None:
+                continue
+            waiting = tail.has_more(files)
+            if waiting or look_alive:
+                # Asked before the read: one that writes and dies in between would be cut off.
+                alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
+                if waiting or not alive:
+                    ready.append(tail)
+        if not ready:
+            return Shipped(0, 0, False)
+        faults.point("after_scan")
+        self._clock.refresh()
+        self._prepare({self._clock.now_ns // 1_000_000_000 // SECONDS_OF_DAY})
+        self._learn({tail.run for tail in ready})
+        into = Gathering(self._sink, self._node, self._clock, self._runs, self._batch_rows, self._batch_bytes)
+        try:
+            steps = self._gather(ready, found, into)
+            moved = [step for step in steps.values() if step.moved]
+            if moved:
+                self._commit(moved, into)
+        except BaseException:
+            into.abort()
+            raise
+        for step in steps.values():
+            self._settle(step)
+        if len(self._tails) > MAX_OPEN:
+            for tail in ready:
+                tail.close()
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved))
+
+    def _meet(self, found: dict[str, Files]) -> None:
+        """Make tails of writers not met before, from the positions that the sink knows."""
+        for writer in [writer for writer in self._tails if writer not in found]:
+            self._tails.pop(writer).close()
+        self._closed.intersection_update(found)
+        new = [writer for writer in found if writer not in self._tails and writer not in self._closed]
+        if not new:
+            return
+        known = self._sink.positions(new)
+        for writer in new:
+            position = Position(*known[writer]) if writer in known else Position()
+            files = found[writer]
+            if position.closed:
+                self._closed.add(writer)
+            elif files.kind == CAPTURE:
+                self._tails[writer] = CaptureTail(files, position)
+            else:
+                self._tails[writer] = JournalTail(files, position, self._home)
+
+    def _learn(self, runs: set[str]) -> None:
+        unknown = sorted(run for run in runs if run not in self._runs)
+        if unknown:
+            known = self._sink.run_positions(unknown)
+            self._runs.update((run, known.get(run, 1)) for run in unknown)
+
+    def _prepare(self, days: set[int]) -> None:
+        if not days <= self._clock.days:
+            self._clock.days.update(self._sink.prepare(days))
+
+    def _gather(self, ready: list[Tail], found: dict[str, Files], into: Gathering) -> dict[str, Step]:
+        """Read from every tail in turn until nothing comes or the batch is full."""
+        steps = {tail.writer: Step(tail.writer, tail.position) for tail in ready}
+        turn = ready
+        while turn and not into.is_full():
+            again = []
+            for tail in turn:
+                step = steps[tail.writer]
+                advanced = tail.read(found[tail.writer], into, step)
+                if isinstance(step.wants, DayMissing) and not into.streaming:
+                    self._prepare({step.wants.day})
+                    step.wants = None
+                    advanced = True
+                if advanced and not step.closed and not step.blocked:
+                    again.append(tail)
+                if into.is_full():
+                    break
+            turn = again
+        return steps
+
+    def _commit(self, moved: list[Step], into: Gathering) -> None:
+        transaction = into.store_rows()
+        for step in moved:
+            step.refused(into.refused.get(step.writer, []))
+            step.finish()
+        if into.runs:
+            try:
+                transaction.apply_runs(into.run_rows())
+            except PoisonRecord:
+                transaction.apply_runs(into.run_rows(bare=True))
+        faults.point("before_ship_commit")
+        advances = []
+        for step in moved:
+            tail = self._tails[step.writer]
+            described = tail.described()
+            opened = datetime.datetime.fromtimestamp(
+                _believable(described["opened_ns"], self._clock.now_ns) / 1e9, datetime.timezone.utc
+            )
+            advances.append(step.advance(tail.kind, tail.run, described, opened.isoformat()))
+        transaction.advance(advances, into.run_advances())
+        faults.point("after_ship_commit")
+        faults.point("before_commit")
+        transaction.commit()
+        faults.point("after_commit")
+        for facts in into.runs.values():
+            self._runs[facts.run] = facts.pos
+
+    def _settle(self, step: Step) -> None:
+        """Take a committed step as the new position, and get what it waits for."""
+        tail = self._tails[step.writer]
+        tail.position = step.position()
+        if step.closed:
+            self._tails.pop(step.writer).close()
+            self._closed.add(step.writer)
+        elif isinstance(step.wants, DayMissing):
+            self._prepare({step.wants.day})
+        elif isinstance(step.wants, RunUnknown):
+            self._learn({step.wants.run})
+
+
+def _believable(ns: int, now_ns: int) -> int:
+    return ns if 0 < ns <= now_ns + 86_400_000_000_000 else now_ns

@@ -1,0 +1,94 @@
+"""Beside shipping, once a second, in a thread of its own: flush what pipelines have written, say that somebody watches, obey the kill switch.
+
+Invariants: a sink that hangs never keeps the spool from being flushed (DESIGN D9: at power loss at most the last second) nor the kill switch from
+being heard (D13: 5 s). Owns: fdatasync, the control page, pressure from the quota. Touches no sink.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from .. import identity
+from ..config import switch
+from ..config.control import ControlPage
+from ..errors import SegmentError
+from ..journal import reader
+from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
+from .spool import CAPTURE, bytes_of, directories, look
+
+EVERY_SECONDS = 1.0
+PRESSURES = ((0.95, 3), (0.85, 2), (0.70, 1))  # share of the quota, pressure
+
+
+class Upkeep:
+    """The thread.
+
+    Args:
+        home: FLIGHTLOG_HOME.
+        chosen: FLIGHTLOG_SPOOL or empty.
+        config: the config file whose switch is watched, or empty.
+        quota: bytes the spool may hold.
+    """
+
+    def __init__(self, home: str, chosen: str, config: str, quota: int) -> None:
+        self._home, self._chosen, self._config, self._quota = home, chosen, config, quota
+        self._sizes: dict[tuple[str, str, int], int] = {}
+        self._stop = threading.Event()
+        self._page: ControlPage | None = None
+        self._thread = threading.Thread(target=self._run, name="flightlog-upkeep", daemon=True)
+        self.pressure = 0
+        self.disabled = False
+        self.rounds = 0
+
+    def start(self) -> None:
+        """Begin."""
+        try:
+            self._page = ControlPage(identity.control_path(self._config))
+        except OSError:
+            self._page = None  # writers then look at the config by themselves
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after a last flush. Blocks for as long as the disk does, at most 5 s."""
+        self._stop.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while True:
+            last = self._stop.wait(EVERY_SECONDS if self.rounds else 0.0)
+            self._round()
+            if last:
+                return
+
+    def _round(self) -> None:
+        found = look(directories(self._home, self._chosen))
+        used = bytes_of(found) / self._quota if self._quota else 0.0
+        self.pressure = next((pressure for share, pressure in PRESSURES if used >= share), 0)
+        self.disabled = not switch.file_enabled(self._config)
+        if self._page is not None:
+            self._page.set_state(self.pressure, self.disabled)
+            self._page.beat()
+        seen: dict[tuple[str, str, int], int] = {}
+        for files in found.values():
+            suffix = CAPTURE_SUFFIX if files.kind == CAPTURE else SEGMENT_SUFFIX
+            for number, size in files.sizes.items():
+                key = (files.directory, files.writer, number)
+                seen[key] = size
+                if self._sizes.get(key) != size:
+                    _flush(os.path.join(files.directory, segment_name(files.writer, number, suffix)))
+        self._sizes = seen
+        self.rounds += 1
+
+
+def _flush(path: str) -> None:
+    try:
+        fd = reader.open_segment(path)
+    except (OSError, SegmentError):
+        return
+    try:
+        os.fdatasync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)

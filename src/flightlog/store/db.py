@@ -1,0 +1,118 @@
+"""Connections to PostgreSQL, and what its errors mean to us.
+
+Invariants: a connection that says nothing is found dead within 30 s; every statement and every wait for a lock has a bound; a DSN is
+never printed with its password. Owns: opening connections and translating SQLSTATEs into the tree of `errors`. Leaves SQL to its callers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+
+from ..errors import (
+    Fenced,
+    PoisonRecord,
+    PositionConflict,
+    SinkError,
+    SinkMisconfigured,
+    SinkUnavailable,
+)
+
+Connection = psycopg.Connection[Any]
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 60
+LOCK_SECONDS = 5
+_DEFAULTS = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+    "client_encoding": "UTF8",
+}
+_SETTINGS = (
+    "SELECT set_config('timezone', 'UTC', false), set_config('datestyle', 'ISO, YMD', false),"
+    " set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
+    " set_config('idle_in_transaction_session_timeout', %s, false)"
+)
+# Classes of SQLSTATE (PostgreSQL documentation, appendix A).
+_POISON = ("22", "23", "54")  # the data itself: too long, not valid, out of range
+_POISON_EXACT = ("21000",)
+_GONE = ("08", "40", "53", "55", "57", "58", "XX")
+_GONE_EXACT = ("25006", "25P03")  # read only: a standby, or a server short of disk
+_WRONG = ("28", "42", "3D", "3F", "0A", "2F")
+
+
+def connect(
+    dsn: str, name: str, autocommit: bool = True, statement_seconds: float = STATEMENT_SECONDS, row_factory: Any = None
+) -> Connection:
+    """Open a connection. Times are UTC in it.
+
+    Args:
+        dsn: a libpq connection string or URI.
+        name: application_name, by which the server's operator knows us.
+        autocommit: whether each statement commits by itself.
+        statement_seconds: the longest a statement may take.
+        row_factory: psycopg's; tuples by default.
+
+    Blocks for at most 5 s per address. Raises SinkUnavailable, SinkMisconfigured.
+    """
+    try:
+        known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
+        options = {key: value for key, value in _DEFAULTS.items() if key not in known}
+        more = {"row_factory": row_factory} if row_factory is not None else {}
+        connection = psycopg.connect(
+            conninfo.make_conninfo(dsn, application_name=name, **options), autocommit=True, **more
+        )
+    except psycopg.Error as problem:
+        raise translate(problem, f"cannot connect to {masked(dsn)}") from problem
+    try:
+        milliseconds = str(int(statement_seconds * 1000))
+        connection.execute(_SETTINGS, (milliseconds, str(LOCK_SECONDS * 1000), "120000"))
+        connection.autocommit = autocommit
+    except psycopg.Error as problem:
+        connection.close()
+        raise translate(problem, f"cannot use {masked(dsn)}") from problem
+    return connection
+
+
+def masked(dsn: str) -> str:
+    """Return *dsn* as it may be printed: no password, no other secret parameter."""
+    try:
+        known = conninfo.conninfo_to_dict(dsn)
+    except psycopg.Error:
+        return "the configured database"
+    shown = [f"{key}={known[key]}" for key in ("host", "port", "dbname", "user") if known.get(key)]
+    return " ".join(shown) or "the default database"
+
+
+def translate(problem: psycopg.Error, during: str) -> SinkError:
+    """Return our error for psycopg's; *during* says what failed."""
+    state = problem.sqlstate or ""
+    text = f"{during}: {_text(problem)}"
+    if state == "FL001":
+        return Fenced(text, "another agent took over this node; nothing needs to be done", state)
+    if state == "FL002":
+        return PositionConflict(text, "positions are read back", state)
+    if state.startswith(_POISON) or state in _POISON_EXACT:
+        return PoisonRecord(text, "", state)
+    if state.startswith(_WRONG):
+        missing = state in ("42P01", "42883", "3F000")
+        hint = "run: flightlog db migrate" if missing else "check the DSN, the password and the rights of its user"
+        return SinkMisconfigured(text, hint, state)
+    if state.startswith(_GONE) or state in _GONE_EXACT or not state:
+        if re.search(r"password authentication failed|no password supplied|does not exist", text):
+            return SinkMisconfigured(text, "check the DSN, the password and the rights of its user", state)
+        return SinkUnavailable(text, "is the server running? It is tried again by itself", state)
+    return SinkUnavailable(text, "", state)
+
+
+def _text(problem: psycopg.Error) -> str:
+    """Return the first lines of the server's or libpq's message, in one line."""
+    words = problem.diag.message_primary or str(problem) or type(problem).__name__
+    detail = problem.diag.message_detail
+    return " ".join((words + (f" ({detail})" if detail else "")).split())[:500]
