@@ -134,7 +134,7 @@ def run():
     """Return the section."""
     home = tempfile.mkdtemp(prefix="flightlog-bench-")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("FLIGHTLOG_")}
-    environment = dict(kept, FLIGHTLOG_HOME=home)
+    environment = dict(kept, FLIGHTLOG_HOME=home, FLIGHTLOG_AGENT="never")
     try:
         times = compare(
             {

@@ -18,7 +18,8 @@ KEEPER = [sys.executable, "-I", "-S", os.path.join(os.path.dirname(flightlog.__f
 def environment(home, **more):
     """The environment of a user who has nothing set that would make output or recording other than usual."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLIGHTLOG_", "PYTHONUNBUFFERED", "PYTHONPATH"))}
-    env.update(FLIGHTLOG_HOME=str(home), **more)
+    env.update(FLIGHTLOG_HOME=str(home), FLIGHTLOG_AGENT="never")
+    env.update(more)
     return env
 
 

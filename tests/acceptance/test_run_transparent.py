@@ -155,9 +155,10 @@ def test_the_command_finds_what_it_would_have_found(tmp_path):
     os.close(sink)
     ours = {k: v for k, v in kept["env"].items() if k.startswith("FLIGHTLOG_") or k == "PYTHONPATH"}
     theirs = {k: v for k, v in kept["env"].items() if k not in ours}
-    assert theirs == {k: v for k, v in bare["env"].items() if k != "FLIGHTLOG_HOME"}
+    assert theirs == {k: v for k, v in bare["env"].items() if k not in ours}
     assert set(ours) == {"PYTHONPATH"} | {
-        "FLIGHTLOG_" + k for k in ["RUN", "PIPELINE", "SPOOL", "CONTROL", "CAPTURE", "NODE", "KEEPER", "ADOPT", "HOME"]
+        "FLIGHTLOG_" + k
+        for k in ["RUN", "PIPELINE", "SPOOL", "CONTROL", "CAPTURE", "NODE", "KEEPER", "ADOPT", "HOME", "AGENT"]
     }
     assert ours["FLIGHTLOG_ADOPT"].startswith(ours["FLIGHTLOG_RUN"] + ":")
     bare.pop("env"), kept.pop("env")

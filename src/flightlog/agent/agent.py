@@ -59,6 +59,7 @@ class Agent:
         self._flush_interval, self._idle_exit, self._upkeep, self._quota = flush_interval, idle_exit, upkeep, quota
         self._kept_seconds = kept_seconds
         self.node = identity.node_name()
+        self.quiet = False
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
         self._pause = 0.0
@@ -142,7 +143,9 @@ class Agent:
         }
 
     def say(self, text: str) -> None:
-        """Write a line of the agent's own log, to standard error. Never raises."""
+        """Write a line of the agent's own log, to standard error, unless it is only a short visit. Never raises."""
+        if self.quiet:
+            return
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
             sys.stderr.write(f"{stamp} {text}\n")

@@ -16,7 +16,14 @@ import click
 from .._version import __version__
 from ..errors import FlightlogError
 
-COMMANDS = {"journal": "journal", "run": "run", "version": "version"}
+COMMANDS = {
+    "agent": "agent",
+    "db": "db",
+    "down": "agent",
+    "journal": "journal",
+    "run": "run",
+    "version": "version",
+}
 
 
 class Commands(click.Group):

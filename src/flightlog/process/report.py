@@ -52,6 +52,7 @@ class Report:
             {
                 "pipeline": spec.pipeline,
                 "kind": "supervised",
+                "named": bool(spec.named),
                 "parent": spec.parent or None,
                 "origin": None,
                 "attempt": 1,

@@ -23,17 +23,25 @@ class RunSpec:
     Attributes:
         command: program and arguments, as the user typed them.
         pipeline: the name the run goes under.
+        named: `1` when somebody chose that name, empty when it is the default.
         run: its ULID; made here when none is given.
         parent: the run around it, or empty.
         config: absolute path of the config file that applies, or empty.
     """
 
-    __slots__ = ("command", "config", "parent", "pipeline", "run")
+    __slots__ = ("command", "config", "named", "parent", "pipeline", "run")
 
     def __init__(
-        self, command: Sequence[str], pipeline: str = "", run: str = "", parent: str = "", config: str = ""
+        self,
+        command: Sequence[str],
+        pipeline: str = "",
+        run: str = "",
+        parent: str = "",
+        config: str = "",
+        named: str | None = None,
     ) -> None:
         self.command = list(command)
+        self.named = ("1" if pipeline else "") if named is None else named
         self.pipeline = pipeline or default_pipeline(self.command)
         self.run = run or identity.new_ulid()
         self.parent = parent
@@ -42,7 +50,7 @@ class RunSpec:
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""
         options: list[str] = []
-        for name in ("run", "pipeline", "parent", "config"):
+        for name in ("run", "pipeline", "parent", "config", "named"):
             value = getattr(self, name)
             if value:
                 options += ["--" + name, value]
@@ -51,7 +59,7 @@ class RunSpec:
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> RunSpec:
         """Read what `to_arguments` wrote. Raises ValueError for anything else."""
-        values = {"run": "", "pipeline": "", "parent": "", "config": ""}
+        values = {"run": "", "pipeline": "", "parent": "", "config": "", "named": ""}
         rest = list(arguments)
         while rest and rest[0] != "--":
             name = rest.pop(0)

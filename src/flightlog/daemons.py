@@ -1,0 +1,240 @@
+"""Long-running processes: the agent in the foreground, in the background, and started on demand.
+
+Invariants: what is started in the background inherits nothing from who started it: no descriptor, terminal, group, working directory; starting
+it never delays a pipeline noticeably and never fails it. Owns: loops and signals. Leaves what to run to `wiring`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from . import identity
+from .agent import door
+from .errors import FlightlogError, Refused
+
+_BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID", "COBALT_JOBID")
+_CI = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILDKITE", "TF_BUILD")
+_KEPT = (
+    "FLIGHTLOG_HOME",
+    "FLIGHTLOG_NODE",
+    "FLIGHTLOG_CONFIG",
+    "FLIGHTLOG_CONTROL",
+    "FLIGHTLOG_SPOOL",
+    "FLIGHTLOG_DSN",
+    "FLIGHTLOG_FAULT",
+)
+START_SECONDS = 60.0
+
+
+def ensure_agent() -> str:
+    """Start the agent in the background if this home has none and may have one; return why not, empty when there is one now.
+
+    FLIGHTLOG_AGENT: `never`, `always`, or `auto` (default): not inside a systemd service, container, batch job or CI, where a process that outlives
+    its job is not welcome, and not when a database is configured, because then an agent is run as a service. Does not wait for it.
+    """
+    wish = os.environ.get("FLIGHTLOG_AGENT", "auto")
+    if wish == "never" or door.holder(identity.home()) is not None:
+        return ""
+    if wish != "always":
+        where = _unwelcome()
+        if where:
+            return f"no agent is started by itself {where}; what is recorded stays in the spool until `flightlog agent run` ships it"
+        if os.environ.get("FLIGHTLOG_DSN"):
+            return "no agent runs; with a database configured it is run as a service: flightlog agent run"
+        from .config import switch
+
+        if switch.find_config():
+            from . import wiring
+
+            if not wiring.is_embedded():
+                return "no agent runs; with a database configured it is run as a service: flightlog agent run"
+    spawn()
+    return ""
+
+
+def spawn() -> None:
+    """Start `flightlog agent run --background`, detached. Raises OSError when no process can be made."""
+    home = identity.home()
+    os.makedirs(os.path.join(home, "log"), 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    log = os.open(os.path.join(home, "log", "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    child = os.fork()
+    if child:
+        os.close(log)
+        os.waitpid(child, 0)
+        return
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for target, source in ((0, nothing), (1, log), (2, log)):
+            os.dup2(source, target)
+        os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), 65536))
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.chdir("/")
+        os.umask(0o077)
+        os.execve(sys.executable, [sys.executable, "-m", "flightlog", "agent", "run", "--background"], _environment())
+    finally:
+        os._exit(127)
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment without what belongs to a run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FLIGHTLOG_") or name in _KEPT}
+    kept["FLIGHTLOG_HOME"] = identity.home()
+    if kept.get("FLIGHTLOG_CONFIG"):
+        kept["FLIGHTLOG_CONFIG"] = os.path.abspath(kept["FLIGHTLOG_CONFIG"])
+    else:
+        from .config import switch
+
+        config = switch.find_config()
+        if config:
+            kept["FLIGHTLOG_CONFIG"] = config
+    folders = [path for path in kept.pop("PYTHONPATH", "").split(os.pathsep) if path]
+    folders = [os.path.abspath(path) for path in folders if os.path.join("sdk", "inject") not in path]
+    if folders:
+        kept["PYTHONPATH"] = os.pathsep.join(folders)
+    return kept
+
+
+def _unwelcome() -> str:
+    """Return where a background process would not be welcome, as words; empty where it is."""
+    if any(os.environ.get(name) for name in _CI):
+        return "in CI"
+    if any(os.environ.get(name) for name in _BATCH):
+        return "in a batch job"
+    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv") or os.environ.get("container"):
+        return "in a container"
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return ""
+    if any(word in text for word in ("/docker", "/kubepods", "/lxc", "/libpod")):
+        return "in a container"
+    if any(line.rstrip().endswith(".service") and "user@" not in line for line in text.splitlines()):
+        return "in a systemd service"
+    return ""
+
+
+def run_agent(background: bool = False) -> None:
+    """Be the agent of this home until a signal, a newer agent, or, in the background, ten idle minutes end it.
+
+    Raises Refused when another process is, and what settings and home raise.
+    """
+    from . import wiring
+    from .agent.upkeep import Upkeep
+    from .config import switch
+
+    home = identity.home()
+    own = _take(home)
+    chosen = wiring.settings()
+    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), chosen.spool.quota)
+    agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
+    ended_by_signal = []
+
+    def on_signal(number: int, _: Any) -> None:
+        ended_by_signal.append(number)
+        agent.stop()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    upkeep.start()
+    try:
+        agent.run()
+    finally:
+        upkeep.stop()
+        own.leave()
+    if background and not ended_by_signal and wiring.is_embedded():
+        from .store.embedded import EmbeddedServer
+
+        EmbeddedServer(home).stop()
+
+
+def drain(seconds: float) -> bool:
+    """Ship everything that lies in the spool, then return; tell whether all was shipped within *seconds*.
+
+    By ourselves, or by the agent that runs. Raises FlightlogError.
+    """
+    from . import wiring
+
+    home = identity.home()
+    deadline = time.monotonic() + seconds
+    own = door.Door(home)
+    if own.take():
+        agent = wiring.make_agent(own)
+        agent.quiet = True
+        try:
+            return agent.drain(seconds)
+        finally:
+            agent.close()
+            own.leave()
+    while time.monotonic() < deadline:
+        door.ring(home)
+        with wiring.reading_store(ship=False) as reading:
+            if not reading.backlog_bytes:
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def start_agent() -> bool:
+    """Start the agent in the background, if none runs, and wait until it holds the door; tell whether one was started.
+
+    Raises FlightlogError when it does not come.
+    """
+    home = identity.home()
+    if door.holder(home) is not None:
+        return False
+    spawn()
+    deadline = time.monotonic() + START_SECONDS
+    while door.holder(home) is None:
+        if time.monotonic() > deadline:
+            raise FlightlogError("the agent did not start", f"read {os.path.join(home, 'log', 'agent.log')}")
+        time.sleep(0.02)
+    return True
+
+
+def stop_agent(seconds: float = 30.0) -> bool:
+    """Ask the agent to end after the batch in hand and wait for it; False when there was none. Raises FlightlogError."""
+    home = identity.home()
+    note = door.holder(home)
+    if note is None:
+        return False
+    pid = note.get("pid", 0)
+    if not isinstance(pid, int) or not identity.process_alive(pid, int(note.get("start", 0))):
+        raise FlightlogError(f"who holds {home} cannot be told", "is it on another machine that shares this directory?")
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError as problem:
+        raise Refused(f"the agent (process {pid}) belongs to another user", "stop it as that user") from problem
+    except ProcessLookupError:
+        pass
+    door.ring(home)
+    deadline = time.monotonic() + seconds
+    while door.holder(home) is not None:
+        if time.monotonic() > deadline:
+            raise FlightlogError(
+                f"the agent (process {pid}) has not ended after {seconds:g} s", "flightlog agent status"
+            )
+        time.sleep(0.02)
+    return True
+
+
+def _take(home: str) -> door.Door:
+    own = door.Door(home)
+    try:
+        taken = own.take()
+    except OSError as problem:
+        raise Refused(f"{home} cannot be written: {problem.strerror}", "set FLIGHTLOG_HOME") from problem
+    if not taken:
+        note = door.holder(home) or {}
+        raise Refused(f"process {note.get('pid', '?')} is the agent of {home}", "flightlog agent stop")
+    return own

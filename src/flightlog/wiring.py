@@ -1,0 +1,179 @@
+"""The composition root: which store, which sink, for this home and configuration.
+
+Owns: choosing between a configured server and the embedded one, bringing the embedded one's schema up to date, and the short catch-up before
+something is read (DESIGN D10). Leaves processes to `daemons`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from . import identity
+from .agent import door
+from .agent.agent import Agent
+from .agent.spool import CAPTURE, Files, directories, look
+from .config.settings import Settings, load_or_default
+from .errors import FlightlogError, SinkError, SinkMisconfigured
+from .store import embedded, migrate
+from .store.db import Connection, connect
+from .store.ingest import PostgresSink
+from .store.queries import query
+
+CATCH_UP_SECONDS = 0.2
+OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
+
+
+@dataclass
+class Reading:
+    """A store opened for looking.
+
+    Attributes:
+        connection: autocommit, times in UTC.
+        node: this node's name.
+        backlog_bytes: what lies in this node's spool and is not in the store yet.
+        pending: unshipped bytes by writer, for writers that have files in the spool.
+    """
+
+    connection: Connection
+    node: str
+    backlog_bytes: int = 0
+    pending: dict[str, int] = field(default_factory=dict)
+
+
+def settings() -> Settings:
+    """Return the settings that apply here; a broken file counts as an empty one (`flightlog validate` says what is wrong)."""
+    return load_or_default(None)[0]
+
+
+def store_dsn(start: bool = True) -> str:
+    """Return the DSN of the store: the configured one, else the embedded server's of this home, started when *start*.
+
+    Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when nothing runs and nothing may be started.
+    """
+    configured = settings().database.dsn
+    if configured:
+        return configured
+    home = identity.home()
+    running = embedded.running_dsn(home)
+    if running is not None:
+        return running
+    if not start:
+        raise SinkMisconfigured("the embedded server does not run", "flightlog agent start")
+    dsn = embedded.EmbeddedServer(home).start()
+    migrate.migrate(dsn)
+    return dsn
+
+
+def is_embedded() -> bool:
+    """Tell whether the store is the embedded server of this home."""
+    return not settings().database.dsn
+
+
+def make_sink() -> PostgresSink:
+    """Return a sink, not opened. The embedded server is started if needed, with today's schema. Raises FlightlogError."""
+    dsn = store_dsn()
+    if is_embedded() and any(not item.applied_at for item in migrate.status(dsn)):
+        migrate.migrate(dsn)
+    return PostgresSink(dsn)
+
+
+def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
+    """Return this home's agent. The caller holds its door."""
+    from .agent.upkeep import Upkeep
+
+    assert upkeep is None or isinstance(upkeep, Upkeep)
+    chosen = settings()
+    return Agent(
+        identity.home(),
+        os.environ.get("FLIGHTLOG_SPOOL", ""),
+        make_sink,
+        holding,
+        batch_rows=chosen.agent.batch_rows,
+        batch_bytes=chosen.agent.batch_bytes,
+        flush_interval=chosen.agent.flush_interval,
+        idle_exit=idle_exit,
+        upkeep=upkeep,
+        quota=chosen.spool.quota,
+    )
+
+
+@contextlib.contextmanager
+def reading_store(ship: bool = True) -> Iterator[Reading]:
+    """Open the store for reading; ship first what is pending, for at most 200 ms.
+
+    Raises SinkError, EmbeddedError.
+    """
+    dsn = store_dsn()
+    connection = connect(dsn, "flightlog cli")
+    try:
+        if is_embedded() and not _is_current(connection):
+            migrate.migrate(dsn)
+        reading = Reading(connection, identity.node_name())
+        _look_at_spool(reading)
+        if ship and reading.backlog_bytes:
+            _catch_up(reading)
+        yield reading
+    finally:
+        connection.close()
+
+
+def _is_current(connection: Connection) -> bool:
+    row = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return False
+    latest = migrate.migrations()[-1].name
+    return connection.execute("SELECT FROM pipeline_migrations WHERE name = %s", (latest,)).fetchone() is not None
+
+
+def _catch_up(reading: Reading) -> None:
+    """Ship what is pending: by ourselves when there is no agent, else by waking it."""
+    home = identity.home()
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    own = door.Door(home)
+    try:
+        if own.take():
+            agent = make_agent(own)
+            agent.quiet = True
+            try:
+                agent.drain(CATCH_UP_SECONDS)
+            finally:
+                agent.close()
+            _look_at_spool(reading)
+            return
+    except (OSError, FlightlogError):
+        return  # no right to write here, or another one was faster: then what is in the store is shown
+    finally:
+        own.leave()
+    door.ring(home)
+    while reading.backlog_bytes and time.monotonic() < deadline:
+        time.sleep(0.01)
+        _look_at_spool(reading)
+
+
+def _look_at_spool(reading: Reading) -> None:
+    """Compare the spool with the store's positions."""
+    found = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
+    try:
+        rows = reading.connection.execute(query("ingest", "positions").encode(), {"writers": list(found)}).fetchall()
+    except SinkError:
+        rows = []
+    known = {row[0]: (row[1], row[2], row[6]) for row in rows}
+    reading.pending = {}
+    reading.backlog_bytes = 0
+    for writer, files in found.items():
+        waiting = _waiting(files, *known.get(writer, (0, 0, False)))
+        reading.pending[writer] = waiting
+        if waiting > OPEN_LINE_BYTES or files.kind != CAPTURE or files.ended:
+            reading.backlog_bytes += waiting
+
+
+def _waiting(files: Files, segno: int, offset: int, closed: bool) -> int:
+    if closed:
+        return 0
+    return sum(
+        max(0, size - (offset if number == segno else 0)) for number, size in files.sizes.items() if number >= segno
+    )
