@@ -1,1 +1,96 @@
-"""What every test may use. That this file is here also puts `tests/` on the path: `from waiting import wait_until`."""
+"""What every test may use: a home of its own, and a fresh database of the one server of this session.
+
+That this file is here also puts `tests/` on the path: `from waiting import wait_until`.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+
+def _home():
+    """A new home: short enough for a socket's path, and passable for the account that root lends to the server."""
+    path = tempfile.mkdtemp(prefix="fl-", dir="/tmp")
+    os.chmod(path, 0o711 if os.geteuid() == 0 else 0o700)
+    return path
+
+
+def _end_processes_of(home):
+    """Kill what a test left running in *home*, its embedded server included."""
+    needle = f"FLIGHTLOG_HOME={home}\0".encode()
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                ours = needle in file.read() + b"\0"
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                ours = ours or os.path.join(home, "pg", "data").encode() in file.read()
+            if ours:
+                os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+@pytest.fixture
+def home():
+    """A fresh FLIGHTLOG_HOME; what runs in it is killed afterwards."""
+    path = _home()
+    yield path
+    _end_processes_of(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """The PostgreSQL of this session, without flushing to disk."""
+    from flightlog.store.embedded import EmbeddedServer
+
+    path = _home()
+    one = EmbeddedServer(path)
+    one.dsn = one.start(fast=True)
+    yield one
+    one.stop(immediate=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(server):
+    """A migrated database to copy."""
+    import psycopg
+
+    from flightlog.store.migrate import migrate
+
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template")
+    migrate(server.dsn.replace("dbname=flightlog", "dbname=template"))
+    return "template"
+
+
+@pytest.fixture
+def dsn(server, template):
+    """The DSN of a fresh, migrated database."""
+    import psycopg
+
+    name = "t_" + secrets.token_hex(6)
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield server.dsn.replace("dbname=flightlog", f"dbname={name}")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def empty_dsn(server):
+    """The DSN of a database without any schema; one for the whole session."""
+    import psycopg
+
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty")
+    return server.dsn.replace("dbname=flightlog", "dbname=empty")

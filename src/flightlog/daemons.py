@@ -109,7 +109,7 @@ def _unwelcome() -> str:
         return "in CI"
     if any(os.environ.get(name) for name in _BATCH):
         return "in a batch job"
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv") or os.environ.get("container"):
+    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv") or os.environ.get("container"):  # noqa: SIM112
         return "in a container"
     try:
         with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:

@@ -124,9 +124,9 @@ CREATE FUNCTION pipeline_runs_apply_v1(p_runs jsonb) RETURNS void LANGUAGE sql A
            state = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.state
                         WHEN EXCLUDED.state IN ('succeeded', 'failed') THEN EXCLUDED.state
                         WHEN r.state = 'lost' THEN r.state ELSE EXCLUDED.state END,
-           exit_code = coalesce(r.exit_code, EXCLUDED.exit_code),
-           term_signal = coalesce(r.term_signal, EXCLUDED.term_signal),
-           wait_status = coalesce(r.wait_status, EXCLUDED.wait_status),
+           exit_code = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.exit_code ELSE coalesce(EXCLUDED.exit_code, r.exit_code) END,
+           term_signal = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.term_signal ELSE coalesce(EXCLUDED.term_signal, r.term_signal) END,
+           wait_status = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.wait_status ELSE coalesce(EXCLUDED.wait_status, r.wait_status) END,
            verdict = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.verdict ELSE coalesce(EXCLUDED.verdict, r.verdict) END,
            confidence = CASE WHEN r.state IN ('succeeded', 'failed') THEN r.confidence ELSE coalesce(EXCLUDED.confidence, r.confidence) END,
            command = coalesce(EXCLUDED.command, r.command),
