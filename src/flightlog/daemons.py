@@ -59,7 +59,8 @@ def ensure_agent() -> str:
 def spawn() -> None:
     """Start `flightlog agent run --background`, detached. Raises OSError when no process can be made."""
     home = identity.home()
-    os.makedirs(os.path.join(home, "log"), 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    identity.make_home(home)
+    os.makedirs(os.path.join(home, "log"), 0o700, exist_ok=True)
     log = os.open(os.path.join(home, "log", "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     child = os.fork()
     if child:

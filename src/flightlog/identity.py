@@ -105,13 +105,23 @@ def spool_dir() -> str:
     return os.environ.get("FLIGHTLOG_SPOOL") or os.path.join(home(), "spool", str(os.geteuid()))
 
 
+def make_home(path: str) -> None:
+    """Create the home *path*, private except root's, which the account of the embedded server passes. Raises OSError."""
+    if os.path.isdir(path):
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    os.chmod(path, 0o755 if os.geteuid() == 0 else 0o700)  # whatever the umask is
+
+
 def make_spool(path: str) -> None:
     """Create the spool directory *path* (mode 0700) and the home above it. Raises OSError."""
     if os.path.isdir(path):
         return
-    top = os.path.dirname(os.path.dirname(path))
-    # The home of root is passed by the account of the embedded server; anybody else's is private.
-    os.makedirs(top, 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+    make_home(os.path.dirname(os.path.dirname(path)))
     for folder, mode in ((os.path.dirname(path), 0o711), (path, 0o700)):
         try:
             os.mkdir(folder, mode)

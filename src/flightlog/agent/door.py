@@ -35,7 +35,7 @@ class Door:
 
     def take(self) -> bool:
         """Become the agent of this home; False when another process is. Raises OSError."""
-        os.makedirs(self._home, 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+        identity.make_home(self._home)
         fd = os.open(os.path.join(self._home, LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

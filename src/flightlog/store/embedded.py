@@ -120,9 +120,10 @@ class EmbeddedServer:
         return True
 
     def _start(self, account: Account, fast: bool) -> str:
-        os.makedirs(self.home, 0o755 if os.geteuid() == 0 else 0o700, exist_ok=True)
+        identity.make_home(self.home)
         with contextlib.suppress(FileExistsError):
-            os.mkdir(self.folder, 0o711 if os.geteuid() == 0 else 0o700)
+            os.mkdir(self.folder, 0o700)
+            os.chmod(self.folder, 0o711 if account.lent else 0o700)  # whatever the umask is
         account.must_reach(self.folder)
         lock = os.open(os.path.join(self.folder, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
