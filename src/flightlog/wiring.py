@@ -98,6 +98,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         idle_exit=idle_exit,
         upkeep=upkeep,
         quota=chosen.spool.quota,
+        kept_seconds=chosen.spool.keep,
     )
 
 

@@ -75,6 +75,12 @@ def fetch(dsn, statement, *values):
         return connection.execute(statement, values or None).fetchall()
 
 
+def execute(dsn, *statements):
+    with connect(dsn, "test") as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def messages(dsn):
     return [row[0] for row in fetch(dsn, "SELECT message FROM pipeline_logs ORDER BY run_id, pos")]
 

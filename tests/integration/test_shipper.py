@@ -6,8 +6,8 @@ import time
 
 import psycopg
 import pytest
-import shipping
-from shipping import fetch, log, messages, segment, ship_all, shipper_for, sink_for, spool_of, sums_are_right, write
+from integration import shipping
+from integration.shipping import fetch, log, messages, segment, ship_all, shipper_for, sink_for, spool_of, sums_are_right, write
 
 from flightlog import identity
 from flightlog.agent import rows

@@ -20,7 +20,7 @@ from .door import Door
 from .retire import KEPT_SECONDS, retire
 from .shipper import Shipper
 from .sink import Sink
-from .spool import bytes_of, directories, look
+from .spool import Files, bytes_of, directories, look
 from .upkeep import Upkeep
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -105,6 +105,7 @@ class Agent:
         while time.monotonic() < deadline and not self._stopped:
             self._next_alive = 0.0
             if not self._work():
+                self._retire(look(directories(self._home, self._spool)))
                 return True
         return False
 
@@ -178,10 +179,13 @@ class Agent:
                 self.say(f"run {run} is lost: it has no end, and nobody is left who could say it")
             self._unsettled = False
         if now >= self._next_retire:
-            self._next_retire = now + RETIRE_SECONDS
-            used = bytes_of(found)
-            retire(found, self._shipper, used < self._quota // 2, self._kept_seconds)
+            self._retire(found)
         return done.more
+
+    def _retire(self, found: dict[str, Files]) -> None:
+        self._next_retire = time.monotonic() + RETIRE_SECONDS
+        assert self._shipper is not None
+        retire(found, self._shipper, bytes_of(found) < self._quota // 2, self._kept_seconds)
 
     def _open(self) -> None:
         sink = self._make_sink()

@@ -69,9 +69,10 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class Spool:
-    """`spool:`. `quota`: bytes it may hold before pressure sheds records."""
+    """`spool:`. `quota`: bytes it may hold before pressure sheds records; `keep`: seconds that acknowledged segments stay while there is room."""
 
     quota: int = 2 << 30
+    keep: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -211,4 +212,5 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "agent.flush_interval": _span(0.01, 60),
     "agent.idle_exit": _span(1, 10 * 365 * 86400),
     "spool.quota": _size(16 << 20, 1 << 50),
+    "spool.keep": _span(0, 365 * 86400),
 }
