@@ -18,10 +18,15 @@ from ..errors import FlightlogError
 
 COMMANDS = {
     "agent": "agent",
+    "audit": "audit",
+    "completion": "completion",
     "db": "db",
     "down": "agent",
     "journal": "journal",
+    "list": "listing",
+    "logs": "logs",
     "run": "run",
+    "status": "status",
     "version": "version",
 }
 
@@ -37,7 +42,8 @@ class Commands(click.Group):
         """Return the command *name*, None when there is none."""
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module("flightlog.cli." + COMMANDS[name]), name)
+        module = importlib.import_module("flightlog.cli." + COMMANDS[name])
+        command = getattr(module, "list_" if name == "list" else name)
         assert isinstance(command, click.Command)
         return command
 
@@ -58,7 +64,9 @@ def flightlog() -> None:
     \b
     Examples:
       flightlog run -- python pipeline.py
-      flightlog version -o json
+      flightlog logs pipeline -f
+      flightlog status
+      flightlog audit
     """
 
 

@@ -1,0 +1,168 @@
+"""How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli-json.md).
+
+Invariants: nothing in a record can steer a terminal; a message of several lines stays readable; colour never carries meaning alone: the level is a word.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .. import identity
+from . import output
+
+if TYPE_CHECKING:
+    from ..query.logs import Line
+
+_COLORS = {"TRACE": "dim", "DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
+
+
+def as_json(line: Line) -> dict[str, Any]:
+    """Return a line as the contract of `-o json` and `-o jsonl` says."""
+    data = {
+        "v": 1,
+        "ts": output.iso(line.ts),
+        "level": line.level,
+        "levelno": line.levelno,
+        "message": line.message,
+        "logger": line.logger,
+        "pipeline": line.pipeline,
+        "run": line.run,
+        "stage": line.stage,
+        "node": line.node,
+        "pid": line.pid,
+        "thread": line.thread,
+        "writer": line.writer,
+        "seq": line.seq,
+        "pos": line.pos,
+        "source": line.source,
+        "file": line.file,
+        "line": line.line,
+        "func": line.func,
+        "fields": line.fields,
+        "exception": line.exception,
+    }
+    if line.ts_claimed is not None:
+        data["ts_claimed"] = output.iso(line.ts_claimed)
+    for bit, name in ((1, "truncated"), (2, "partial"), (4, "redacted"), (8, "after_end")):
+        if line.flags & bit:
+            data[name] = True
+    return data
+
+
+class Printer:
+    """Prints lines in one form.
+
+    Args:
+        form: short, full, json, jsonl or cat.
+        paint: colours.
+        utc: times in UTC.
+        many: whether lines of several runs may come, so that each says its own.
+    """
+
+    def __init__(self, form: str, paint: output.Paint, utc: bool, many: bool) -> None:
+        self._form, self._paint, self._utc, self._many = form, paint, utc, many
+        self._stream: TextIO = sys.stdout
+        self.count = 0
+
+    def begin(self, stream: TextIO) -> None:
+        """Begin on *stream*."""
+        self._stream = stream
+        if self._form == "json":
+            stream.write('{"v": 1, "lines": [')
+
+    def write(self, line: Line) -> None:
+        """Print one line."""
+        form = self._form
+        if form == "json":
+            text = ("\n" if self.count == 0 else ",\n") + json.dumps(as_json(line))
+        elif form == "jsonl":
+            text = json.dumps(as_json(line)) + "\n"
+        elif form == "cat":
+            text = output.safe(line.message) + "\n"
+        else:
+            text = self._for_people(line)
+        self._stream.write(text)
+        self.count += 1
+
+    def flush(self) -> None:
+        """Let it be seen."""
+        self._stream.flush()
+
+    def end(self) -> None:
+        """End the form."""
+        if self._form == "json":
+            self._stream.write("\n]}\n")
+        self._stream.flush()
+
+    def _for_people(self, line: Line) -> str:
+        full = self._form == "full"
+        paint = self._paint
+        color = _COLORS.get(line.level)
+        level = _SHORT.get(line.level, line.level).ljust(5)
+        parts = [paint(output.clock(line.ts, self._utc, date=full), "dim"), paint(level, color) if color else level]
+        if self._many:
+            parts.append(paint(f"{output.one_line(line.pipeline or '')} {identity.short(line.run)}", "cyan"))
+        if line.stage:
+            parts.append(paint(output.one_line(line.stage), "blue"))
+        if full:
+            parts.append(paint(self._where(line), "dim"))
+        first, *rest = output.safe(line.message).split("\n")
+        text = " ".join(parts) + "  " + (paint(first, color) if color in ("red", "yellow") else first)
+        if line.fields and line.source == "sdk":
+            shown = " ".join(f"{output.one_line(str(key))}={_value(value)}" for key, value in line.fields.items())
+            text += "  " + paint(shown, "dim")
+        error = line.exception
+        if error and not full:
+            shown = f"{error.get('type')}: {error.get('message')}"
+            if not rest and shown not in first:
+                text += "\n    " + paint(output.one_line(shown), color or "red")
+        text = "\n    ".join([text, *rest])
+        if error and full:
+            text += "".join("\n    " + output.safe(part) for part in traceback_lines(error))
+        return text + "\n"
+
+    def _where(self, line: Line) -> str:
+        place = f"{line.file}:{line.line}" if line.file else ""
+        process = f"{line.node}/{line.pid or '-'}" + (f"/{line.thread}" if line.thread else "")
+        return output.one_line(" ".join(part for part in (process, line.source, line.logger or "", place) if part))
+
+
+def _value(value: Any) -> str:
+    return output.one_line(
+        value if isinstance(value, str) and " " not in value else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def traceback_lines(error: dict[str, Any]) -> list[str]:
+    """Return an exception and what it came from as Python would print them."""
+    lines: list[str] = []
+    cause, context = error.get("cause"), error.get("context")
+    if isinstance(cause, dict):
+        lines += [
+            *traceback_lines(cause),
+            "",
+            "The above exception was the direct cause of the following exception:",
+            "",
+        ]
+    elif isinstance(context, dict):
+        lines += [
+            *traceback_lines(context),
+            "",
+            "During handling of the above exception, another exception occurred:",
+            "",
+        ]
+    frames = error.get("frames")
+    if frames and isinstance(frames, list):
+        lines.append("Traceback (most recent call last):")
+        for frame in frames:
+            lines.append(f'  File "{frame.get("file")}", line {frame.get("line")}, in {frame.get("func")}')
+            if frame.get("code"):
+                lines.append(f"    {frame['code']}")
+    module = error.get("module")
+    name = f"{module}.{error.get('type')}" if module not in (None, "builtins", "__main__") else str(error.get("type"))
+    message = error.get("message")
+    lines += (f"{name}: {message}" if message else name).split("\n")
+    return lines

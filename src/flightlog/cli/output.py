@@ -1,0 +1,165 @@
+"""What people see: colour that is never alone, times in their zone, text that cannot steer a terminal.
+
+Owns: these small decisions, once for all commands: --color, NO_COLOR, FORCE_COLOR, TERM=dumb; escaping by allow-list; sizes and durations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import click
+
+_UNSAFE = {c: f"\\x{c:02x}" for c in [*range(10), *range(11, 32), *range(127, 160)]}
+_UNSAFE.update({c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))})
+_UNSAFE[9] = "    "
+_CODES = {"red": "31", "yellow": "33", "green": "32", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
+STATES = {
+    "running": (">", "blue"),
+    "starting": (">", "blue"),
+    "stopping": (">", "blue"),
+    "succeeded": ("*", "green"),
+    "failed": ("!", "red"),
+    "lost": ("?", "red"),
+}
+
+
+def color_option(command: Any) -> Any:
+    """Add --color to a command."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="When to colour; NO_COLOR is obeyed.",
+    )(command)
+
+
+class Paint:
+    """Colours text, or not."""
+
+    def __init__(self, wish: str = "auto", stream: TextIO | None = None) -> None:
+        stream = stream or sys.stdout
+        if wish == "auto":
+            if os.environ.get("NO_COLOR"):
+                self.on = False
+            elif os.environ.get("FORCE_COLOR"):
+                self.on = True
+            else:
+                self.on = stream.isatty() and os.environ.get("TERM") != "dumb"
+        else:
+            self.on = wish == "always"
+
+    def __call__(self, text: str, color: str) -> str:
+        """Return *text* in *color*."""
+        return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self.on and text else text
+
+
+def safe(text: str) -> str:
+    """Return *text* with everything that could steer a terminal, newlines excepted, as visible escapes."""
+    return text.translate(_UNSAFE)
+
+
+def one_line(text: str) -> str:
+    """Return *text* in one line."""
+    return safe(text).replace("\n", "\\n")
+
+
+def width() -> int:
+    """Return how many columns there are; many when nobody looks."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
+        return 10_000
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def cut(text: str, columns: int) -> str:
+    """Return *text* cut to *columns*, with dots where something was cut."""
+    return text if len(text) <= columns else text[: max(0, columns - 3)] + "..."
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say it: 4.2s, 3m07s, 2h14m, 3d04h."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h{minutes:02d}m"
+    return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def size(count: int) -> str:
+    """Return bytes as people say it."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def zone(utc: bool) -> datetime.tzinfo | None:
+    """Return the zone for people's times: None means local."""
+    return datetime.timezone.utc if utc else None
+
+
+def clock(moment: datetime.datetime, utc: bool = False, date: bool = False) -> str:
+    """Return a time for people, with its day when it is not today's or *date* is wanted."""
+    local = moment.astimezone(zone(utc))
+    today = datetime.datetime.now(local.tzinfo).date()
+    day = f"{local:%Y-%m-%d} " if date or local.date() != today else ""
+    return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+
+
+def iso(moment: datetime.datetime | None) -> str | None:
+    """Return a time as RFC 3339, UTC, microseconds."""
+    if moment is None:
+        return None
+    return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def table(rows: list[list[str]], right: set[int]) -> list[str]:
+    """Return rows as lines of aligned columns; *right*: indexes of columns aligned to the right. Colour comes later."""
+    if not rows:
+        return []
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width_) if index in right else cell.ljust(width_)
+            for index, (cell, width_) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+@contextlib.contextmanager
+def paged(lines: int, wanted: bool) -> Iterator[TextIO]:
+    """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output."""
+    command = os.environ.get("FLIGHTLOG_PAGER") or os.environ.get("PAGER") or "less"
+    if not wanted or not sys.stdout.isatty() or lines < shutil.get_terminal_size().lines or command == "cat":
+        yield sys.stdout
+        return
+    environment = dict(os.environ)
+    environment.setdefault("LESS", "FRX")
+    try:
+        pager = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, text=True, env=environment)  # noqa: S602 - the user's own pager
+    except OSError:
+        yield sys.stdout
+        return
+    assert pager.stdin is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            yield pager.stdin  # type: ignore[misc]
+            pager.stdin.close()
+    finally:
+        pager.wait()

@@ -1,0 +1,169 @@
+"""`flightlog status`: what needs attention, or all about one run.
+
+Owns: that screen and the JSON of a run (docs/reference/cli-json.md).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import output
+from .choose import open_store, runs_argument
+
+if TYPE_CHECKING:
+    from ..query.runs import Run
+    from ..wiring import Reading
+
+BAR = 24
+_ORDER = {"failed": 0, "lost": 0, "stopping": 1, "starting": 1, "running": 1, "succeeded": 2}
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Return a run as the contract of `-o json` says. Times RFC 3339, UTC."""
+    return {
+        "v": 1,
+        "run": run.run,
+        "short": run.short,
+        "pipeline": run.pipeline,
+        "state": run.state,
+        "exit_code": run.exit_code,
+        "term_signal": run.term_signal,
+        "verdict": run.verdict,
+        "confidence": run.confidence,
+        "started_at": output.iso(run.started_at),
+        "ended_at": output.iso(run.ended_at),
+        "duration_s": round(run.seconds, 6),
+        "kind": run.kind,
+        "node": run.node,
+        "pid": run.pid,
+        "command": run.command,
+        "cwd": run.cwd,
+        "user": run.os_user,
+        "parent": run.parent,
+        "origin": run.origin,
+        "attempt": run.attempt,
+        "stage": run.stage,
+        "progress": run.progress,
+        "lines": run.lines,
+        "warnings": run.warnings,
+        "errors": run.errors,
+        "last_at": output.iso(run.last_at),
+        "error": run.data.get("error"),
+    }
+
+
+@click.command(short_help="Show what goes on, and how runs ended.")
+@runs_argument
+@click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
+@click.option("--exit-code", "check", is_flag=True, help="Exit 1 when a run shown failed or was lost.")
+@click.option("--utc", is_flag=True, help="Times in UTC instead of the local zone.")
+@output.color_option
+def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color: str) -> None:
+    """Show the latest run of each pipeline, what needs attention first; with RUN, everything about it.
+
+    \b
+    Examples:
+      flightlog status
+      flightlog status orders
+      flightlog status orders@-1 -o json | jq .verdict
+      flightlog status orders --exit-code || echo it failed
+    """
+    with open_store() as reading:
+        from ..query import runs as query
+        from ..query.selectors import resolve
+
+        if selectors:
+            found = query.list_runs(reading.connection, resolve(reading.connection, selectors))
+        else:
+            found = sorted(query.latest_of_each(reading.connection), key=lambda run: run.run, reverse=True)
+            found.sort(key=lambda run: _ORDER[run.state])
+        if form == "json":
+            one = len(found) == 1 and len(selectors) == 1
+            click.echo(json.dumps(as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}))
+        else:
+            _print(reading, found, bool(selectors), output.Paint(color), utc)
+    if check and any(run.state in query.BAD for run in found):
+        sys.exit(1)
+
+
+def _print(reading: Reading, found: list[Run], chosen: bool, paint: output.Paint, utc: bool) -> None:
+    if chosen and len(found) <= 5:
+        for number, run in enumerate(found):
+            if number:
+                click.echo()
+            _print_run(reading, run, paint, utc)
+        return
+    if not found:
+        click.echo("nothing is recorded yet. Try: flightlog run -- COMMAND", err=True)
+        return
+    from .listing import print_runs
+
+    if not chosen:
+        bad = sum(_ORDER[run.state] == 0 for run in found)
+        live = sum(_ORDER[run.state] == 1 for run in found)
+        words = f"{bad} need attention, {live} running, {len(found) - bad - live} fine"
+        click.echo(
+            paint(words, "bold") + f"   node {reading.node}   spool {output.size(reading.backlog_bytes)} to ship"
+        )
+    print_runs(found, paint, utc)
+
+
+def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> None:
+    from ..query import runs as query
+
+    sign, color = output.STATES[run.state]
+    ending = f": {run.ending}" if run.ending else ""
+    verdict = f"   verdict {run.verdict}, {run.confidence}" if run.verdict else ""
+    click.echo(paint(f"{sign} {run.pipeline} {run.short} {run.state}{ending}", color) + verdict)
+    for name, value in _facts(run, utc):
+        click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
+    last = query.last_line(reading.connection, run)
+    if last:
+        text = f"{output.clock(last[2], utc)} {last[0]} {last[1]}"
+        click.echo(f"  {paint('last line'.ljust(9), 'dim')} {output.cut(output.one_line(text), output.width() - 12)}")
+
+
+def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
+    facts = [("run", run.run)]
+    took = f", took {output.duration(run.seconds)}" if run.final else f", for {output.duration(run.seconds)}"
+    facts.append(("began", output.clock(run.started_at, utc, date=True) + took))
+    if run.ended_at:
+        facts.append(("ended", output.clock(run.ended_at, utc, date=True)))
+    if run.command:
+        facts.append(("command", shlex.join(run.command)))
+    facts.append(
+        ("process", f"{run.pid or '-'} on {run.node}, user {run.os_user or '-'}, in {run.cwd or '-'} ({run.kind})")
+    )
+    if run.parent:
+        facts.append(("parent", run.parent))
+    if run.stage:
+        facts.append(("stage", run.stage))
+    if run.progress:
+        facts.append(("progress", _bar(run.progress)))
+    facts.append(("lines", f"{run.lines}, {run.warnings} warnings, {run.errors} errors"))
+    error = run.data.get("error")
+    if isinstance(error, dict):
+        facts.append(("error", f"{error.get('type')}: {error.get('message')}"))
+    usage = (run.data.get("end") or {}).get("rusage")
+    if isinstance(usage, dict):
+        facts.append(
+            (
+                "used",
+                f"{usage.get('user_s', 0) + usage.get('system_s', 0):.2f} s CPU, {output.size(int(usage.get('max_rss_kb', 0)) * 1024)} at most",
+            )
+        )
+    return facts
+
+
+def _bar(progress: dict[str, Any]) -> str:
+    done, total = progress.get("done") or 0, progress.get("total")
+    if not total:
+        return f"{done} done"
+    share = min(1.0, done / total)
+    filled = int(share * BAR)
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {100 * share:.0f} %  {done} of {total}"
