@@ -118,7 +118,8 @@ def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> No
 
     sign, color = output.STATES[run.state]
     ending = f": {run.ending}" if run.ending else ""
-    verdict = f"   verdict {run.verdict}, {run.confidence}" if run.verdict else ""
+    certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
+    verdict = f"   verdict {run.verdict}{certain}" if run.verdict else ""
     click.echo(paint(f"{sign} {run.pipeline} {run.short} {run.state}{ending}", color) + verdict)
     for name, value in _facts(run, utc):
         click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
