@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +24,8 @@ COUNTS = ("written", "stored", "dead", "dropped", "corrupt", "missing", "duplica
 def audit(selectors: tuple[str, ...], writers: bool, form: str, color: str) -> None:
     """Compare what was written with what is stored, for RUNs or for everything: rows counted, writers' counts, ledger.
 
-    Exit 1 when something is missing, doubled, dropped, corrupt, or cannot be proven.
+    written = stored + dead letters + dropped + corrupt; what is left is missing. Exit 1 when something is missing, doubled, dropped, corrupt,
+    or when something cannot be proven.
 
     \b
     Examples:
@@ -34,47 +33,85 @@ def audit(selectors: tuple[str, ...], writers: bool, form: str, color: str) -> N
       flightlog audit orders --writers
       flightlog audit -o json | jq .missing
     """
-    with open_store() as reading:
-        from ..query.audit import audit as ask
-        from ..query.selectors import resolve
-
-        runs = resolve(reading.connection, selectors) if selectors else None
-        found = ask(reading.connection, runs, reading.node, reading.pending)
+    found = _ask(selectors)
     if form == "json":
-        total: dict[str, Any] = {"v": 1, "good": found.good, **{name: found.total(name) for name in COUNTS}}
-        total["pending_bytes"] = found.total("pending")
-        total["writers"] = [asdict(item) for item in found.writers]
-        click.echo(json.dumps(total))
+        click.echo(output.json_text(_as_json(found)))
     else:
         _print(found, writers, output.Paint(color))
     if not found.good:
         sys.exit(1)
 
 
+def _ask(selectors: tuple[str, ...]) -> Audit:
+    """Return the account. A writer that began between the look at the spool and the look at the store seems to have no files: look again."""
+    for ship in (True, False):
+        with open_store(ship) as reading:
+            from ..query.audit import VANISHED
+            from ..query.audit import audit as ask
+            from ..query.selectors import resolve
+
+            runs = resolve(reading.connection, selectors) if selectors else None
+            found = ask(reading.connection, runs, reading.node, reading.pending)
+        if all(item.unproven != VANISHED for item in found.writers):
+            break
+    return found
+
+
+def _as_json(found: Audit) -> dict[str, Any]:
+    """Return the account as the contract of `-o json` says (docs/reference/cli-json.md)."""
+    return {
+        "v": 1,
+        "good": found.good,
+        **{name: found.total(name) for name in COUNTS},
+        "torn_bytes": found.total("torn_bytes"),
+        "pending_bytes": found.total("pending_bytes"),
+        "writers": [_writer_as_json(item) for item in found.writers],
+    }
+
+
+def _writer_as_json(item: WriterAudit) -> dict[str, Any]:
+    return {
+        "writer": item.writer,
+        "node": item.node,
+        "kind": item.kind or None,
+        "run": item.run or None,
+        "pipeline": item.pipeline,
+        "good": item.good,
+        **{name: getattr(item, name) for name in COUNTS if name != "unproven"},
+        "unproven": int(bool(item.unproven)),
+        "reason": item.unproven or None,
+        "torn_bytes": item.torn_bytes,
+        "pending_bytes": item.pending_bytes,
+        "closed": item.closed,
+    }
+
+
 def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     if not found.writers:
         click.echo("nothing was recorded", err=True)
         return
-    head = ["PIPELINE", "RUN", "WRITERS", *(name.upper() for name in COUNTS)]
     if by_writer:
-        head[2] = "WRITER"
-        rows = [[_name(item), item.run[-6:], f"{item.writer} {item.kind}", *_counts([item])] for item in found.writers]
+        head = ["PIPELINE", "RUN", "WRITER", "KIND"]
+        rows = [[_name(item), item.run[-6:], item.writer, item.kind, *_counts([item])] for item in found.writers]
+        total = ["total", "", f"{len(found.writers)} writers", ""]
     else:
+        head = ["PIPELINE", "RUN", "WRITERS"]
         groups: dict[tuple[str, str], list[WriterAudit]] = {}
         for item in found.writers:
-            groups.setdefault((_name(item), item.run[-6:]), []).append(item)
-        rows = [[*key, str(len(items)), *_counts(items)] for key, items in groups.items()]
+            groups.setdefault((item.pipeline or "", item.run), []).append(item)
+        rows = [[_name(items[0]), run[-6:], str(len(items)), *_counts(items)] for (_, run), items in groups.items()]
+        total = ["total", "", str(len(found.writers))]
     if len(rows) > 1:
-        rows.append(["total", "", str(len(found.writers)), *_counts(found.writers)])
-    right = set(range(3, len(head))) | (set() if by_writer else {2})
-    lines = output.table([head, *rows], right)
+        rows.append([*total, *_counts(found.writers)])
+    right = set(range(len(head), len(head) + len(COUNTS))) | (set() if by_writer else {2})
+    lines = output.table([[*head, *(name.upper() for name in COUNTS)], *rows], right, (3, 1) if by_writer else (2,))
     click.echo(paint(lines[0], "dim"))
     for line in lines[1:]:
         click.echo(line)
     click.echo(_verdict(found, paint))
     for item in found.writers:
-        if item.unproven:
-            click.echo(f"  unproven: writer {item.writer} of {_name(item)} {item.run[-6:]}: {item.unproven}")
+        if not item.good:
+            click.echo(f"  writer {item.writer} of {_name(item)} {item.run[-6:] or '-'}: {_wrong(item)}")
 
 
 def _name(item: WriterAudit) -> str:
@@ -89,13 +126,21 @@ def _counts(items: list[WriterAudit]) -> list[str]:
 
 
 def _verdict(found: Audit, paint: output.Paint) -> str:
-    written, pending = found.total("written"), found.total("pending")
+    """Say in words what is proven, and what is not."""
+    written, pending = found.total("written"), found.total("pending_bytes")
     rest = f"; {output.size(pending)} more wait in the spool" if pending else ""
+    dead = f", {found.total('dead')} of them as dead letters" if found.total("dead") else ""
     if found.good:
-        kept = f" ({found.total('dead')} as dead letters)" if found.total("dead") else ""
-        return paint(f"nothing is lost: all {written} records written are stored once{kept}{rest}", "green")
-    names = ("missing", "duplicates", "dropped", "corrupt")
-    wrong = [f"{found.total(name)} {name}" for name in names if found.total(name)]
+        return paint(f"nothing is lost: all {written} records written are stored, each once{dead}{rest}", "green")
+    wrong = [f"{found.total(name)} {name}" for name in ("missing", "dropped", "corrupt") if found.total(name)]
+    if found.total("duplicates"):
+        wrong.append(f"{found.total('duplicates')} stored twice")
     if found.total("unproven"):
-        wrong.append(f"{found.total('unproven')} writers UNPROVEN")
-    return paint(f"NOT everything is accounted for: {', '.join(wrong)} of {written} records{rest}", "red")
+        wrong.append(f"{found.total('unproven')} of {len(found.writers)} writers UNPROVEN")
+    return paint(f"NOT proven complete: of {written} records written, {', '.join(wrong)}{dead}{rest}", "red")
+
+
+def _wrong(item: WriterAudit) -> str:
+    names = ("missing", "duplicates", "dropped", "corrupt")
+    wrong = [f"{getattr(item, name)} {name}" for name in names if getattr(item, name)]
+    return ", ".join([*wrong, *([f"unproven: {output.one_line(item.unproven)}"] if item.unproven else [])])

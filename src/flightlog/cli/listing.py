@@ -1,29 +1,40 @@
-"""`flightlog list`: runs, or pipelines, in a table. Owns: its columns."""
+"""`flightlog list`: runs, or pipelines, in a table. Owns: its columns, which `status` shows as well. Leaves what a run's JSON is to `status`."""
 
 from __future__ import annotations
 
-import datetime
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UsageError
 from . import output, times
-from .choose import open_store
+from .choose import complete_pipelines, open_store
 from .status import as_json
 
 if TYPE_CHECKING:
     from ..query.runs import Run
 
+LIMIT = 30
+SORTS = (
+    "started",
+    "ended",
+    "duration",
+    "lines",
+    "warnings",
+    "errors",
+)  # those of query.runs, which costs more to import
 STATES = ("starting", "running", "stopping", "succeeded", "failed", "lost")
 
 
 @click.command("list", short_help="List runs, or pipelines.")
-@click.argument("names", metavar="[PIPELINE]...", nargs=-1)
+@click.argument("names", metavar="[PIPELINE]...", nargs=-1, shell_complete=complete_pipelines)
 @click.option("--pipelines", is_flag=True, help="One line per pipeline: its latest run.")
 @click.option("--state", metavar="STATE[,STATE]", help="Only runs in these states: " + ", ".join(STATES) + ".")
 @click.option("-S", "--since", metavar="TIME", help="Runs that began since then.")
-@click.option("-n", "--limit", type=click.IntRange(1), default=30, show_default=True, help="The newest N runs.")
+@click.option("-n", "--limit", type=click.IntRange(1), help=f"N runs at most; {LIMIT}, with --pipelines all of them.")
+@click.option(
+    "--sort", metavar="KEY", default="started", show_default=True, help=f"{', '.join(SORTS)}; -KEY: smallest first."
+)
 @click.option("--utc", is_flag=True, help="Times in UTC instead of the local zone.")
 @click.option("-o", "--output", "form", type=click.Choice(["short", "json", "jsonl"]), default="short")
 @output.color_option
@@ -32,33 +43,39 @@ def list_(
     pipelines: bool,
     state: str | None,
     since: str | None,
-    limit: int,
+    limit: int | None,
+    sort: str,
     utc: bool,
     form: str,
     color: str,
 ) -> None:
-    """List runs, newest first.
+    """List runs, newest first, of all pipelines or of those named, by name or glob.
 
     \b
     Examples:
       flightlog list
-      flightlog list orders --state failed,lost -S 7d
+      flightlog list orders 'team/*' --state failed,lost -S 7d
+      flightlog list --sort duration -n 5
       flightlog list --pipelines -o json
     """
     states = _states(state)
     moment = times.parse(since, "--since") if since else None
+    key, reverse = _sort(sort)
     with open_store() as reading:
         from ..query import runs as query
+        from ..query.selectors import pipelines as named
 
+        chosen = named(reading.connection, names) if names else None
+        runs = None
         if pipelines:
-            found = [run for run in query.latest_of_each(reading.connection) if _wanted(run, names, states, moment)]
-        else:
-            found = query.list_runs(reading.connection, None, names or None, states, moment, limit)
+            runs = [run.run for run in query.latest_of_each(reading.connection)]
+        limit = limit or (None if pipelines else LIMIT)
+        found = query.list_runs(reading.connection, runs, chosen, states, moment, limit, key, reverse)
         if form == "json":
-            click.echo(json.dumps({"v": 1, "runs": [as_json(run) for run in found]}))
+            click.echo(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
         elif form == "jsonl":
             for run in found:
-                click.echo(json.dumps(as_json(run)))
+                click.echo(output.json_text(as_json(run)))
         elif found:
             print_runs(found, output.Paint(color), utc)
         else:
@@ -66,27 +83,27 @@ def list_(
 
 
 def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None:
-    """Print runs as a table: state as sign and word, times in their zone."""
-    head = ["", "STATE", "PIPELINE", "RUN", "STARTED", "TOOK", "LINES", "WARN", "ERR", "WHERE", "END"]
+    """Print runs as a table: state as sign and word, times in their zone. A narrow screen gets the columns that matter most."""
+    started = f"STARTED {output.zone_name(utc)}"
+    head = ["", "STATE", "PIPELINE", "RUN", started, "TOOK", "LINES", "WARN", "ERR", "WHERE", "END"]
     rows = [head, *(_row(run, utc) for run in found)]
-    for line, run in zip(output.table(rows, {5, 6, 7, 8}), [None, *found], strict=True):
-        line = output.cut(line, output.width())
+    for line, run in zip(output.table(rows, {5, 6, 7, 8}, (6, 9, 7, 8, 5)), [None, *found], strict=True):
         if run is None:
             click.echo(paint(line, "dim"))
         else:
-            click.echo(paint(line[:13], output.STATES[run.state][1]) + line[13:])
+            end = line.index(run.state) + len(run.state)
+            click.echo(paint(line[:end], output.STATES[run.state][1]) + line[end:])
 
 
 def _row(run: Run, utc: bool) -> list[str]:
     sign = output.STATES[run.state][0]
-    where = output.one_line(run.stage or "-")
+    where = run.stage or "-"
     if run.progress and not run.final:
         where += f" {run.progress.get('done')}/{run.progress.get('total') or '?'}"
-    verdict = f" ({run.verdict})" if run.verdict and run.verdict not in ("ok", "exit-status", "unknown") else ""
-    started = output.clock(run.started_at, utc)[:-4]
+    started = output.clock(run.started_at, utc).rpartition(".")[0]  # milliseconds tell runs apart for nobody
     return [
         sign, run.state, output.one_line(run.pipeline), run.short, started, output.duration(run.seconds), str(run.lines),
-        str(run.warnings), str(run.errors), where, run.ending + verdict,
+        str(run.warnings), str(run.errors), output.one_line(where), output.one_line(run.ending),
     ]  # fmt: skip
 
 
@@ -96,15 +113,12 @@ def _states(text: str | None) -> list[str] | None:
     chosen = [word.strip() for word in text.split(",") if word.strip()]
     wrong = [word for word in chosen if word not in STATES]
     if wrong:
-        from ..errors import UsageError
-
         raise UsageError(f"--state {wrong[0]}: no such state", ", ".join(STATES))
     return chosen
 
 
-def _wanted(run: Run, names: tuple[str, ...], states: list[str] | None, since: datetime.datetime | None) -> bool:
-    return (
-        (not names or run.pipeline in names)
-        and (states is None or run.state in states)
-        and (since is None or run.started_at >= since)
-    )
+def _sort(text: str) -> tuple[str, bool]:
+    key = text.removeprefix("-")
+    if key not in SORTS:
+        raise UsageError(f"--sort {text}: no such key", ", ".join(SORTS))
+    return key, text != key

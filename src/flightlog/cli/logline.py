@@ -1,6 +1,7 @@
 """How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli-json.md).
 
-Invariants: nothing in a record can steer a terminal; a message of several lines stays readable; colour never carries meaning alone: the level is a word.
+Invariants: nothing in a record can steer a terminal; a message of several lines stays readable, its further lines indented; colour never
+carries meaning alone: the level is a word. Owns: these forms. Leaves which lines there are to `query`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"TRACE": "dim", "DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _SHORT = {"WARNING": "WARN", "CRITICAL": "CRIT"}
+_NAME_WIDTH = 24  # a longer pipeline name moves its own line only
 
 
 def as_json(line: Line) -> dict[str, Any]:
@@ -60,26 +62,30 @@ class Printer:
         paint: colours.
         utc: times in UTC.
         many: whether lines of several runs may come, so that each says its own.
+
+    Attributes:
+        count: lines printed so far.
     """
 
     def __init__(self, form: str, paint: output.Paint, utc: bool, many: bool) -> None:
         self._form, self._paint, self._utc, self._many = form, paint, utc, many
         self._stream: TextIO = sys.stdout
+        self._name_width = 0
         self.count = 0
 
     def begin(self, stream: TextIO) -> None:
         """Begin on *stream*."""
         self._stream = stream
         if self._form == "json":
-            stream.write('{"v": 1, "lines": [')
+            stream.write('{"v":1,"lines":[')
 
     def write(self, line: Line) -> None:
         """Print one line."""
         form = self._form
         if form == "json":
-            text = ("\n" if self.count == 0 else ",\n") + json.dumps(as_json(line))
+            text = ("\n" if self.count == 0 else ",\n") + output.json_text(as_json(line))
         elif form == "jsonl":
-            text = json.dumps(as_json(line)) + "\n"
+            text = output.json_text(as_json(line)) + "\n"
         elif form == "cat":
             text = output.safe(line.message) + "\n"
         else:
@@ -98,31 +104,36 @@ class Printer:
         self._stream.flush()
 
     def _for_people(self, line: Line) -> str:
-        full = self._form == "full"
-        paint = self._paint
-        color = _COLORS.get(line.level)
-        level = _SHORT.get(line.level, line.level).ljust(5)
+        full, paint, color = self._form == "full", self._paint, _COLORS.get(line.level)
+        level = output.one_line(_SHORT.get(line.level, line.level)).ljust(5)
         parts = [paint(output.clock(line.ts, self._utc, date=full), "dim"), paint(level, color) if color else level]
         if self._many:
-            parts.append(paint(f"{output.one_line(line.pipeline or '')} {identity.short(line.run)}", "cyan"))
+            parts.append(paint(self._run(line), "cyan"))
         if line.stage:
             parts.append(paint(output.one_line(line.stage), "blue"))
         if full:
             parts.append(paint(self._where(line), "dim"))
-        first, *rest = output.safe(line.message).split("\n")
+        first, *rest = output.safe(line.message.rstrip("\n")).replace("\t", "    ").split("\n")
         text = " ".join(parts) + "  " + (paint(first, color) if color in ("red", "yellow") else first)
-        if line.fields and line.source == "sdk":
+        if line.fields and line.source == "sdk":  # those of a captured line are in its text
             shown = " ".join(f"{output.one_line(str(key))}={_value(value)}" for key, value in line.fields.items())
             text += "  " + paint(shown, "dim")
+        text += "".join(_further(part) for part in rest)
         error = line.exception
-        if error and not full:
-            shown = f"{error.get('type')}: {error.get('message')}"
-            if not rest and shown not in first:
-                text += "\n    " + paint(output.one_line(shown), color or "red")
-        text = "\n    ".join([text, *rest])
         if error and full:
-            text += "".join("\n    " + output.safe(part) for part in traceback_lines(error))
+            text += "".join(_further(output.one_line(part)) for part in traceback_lines(error))
+        elif error:
+            shown = f"{error.get('type')}: {error.get('message')}"
+            if shown not in line.message:
+                text += _further(paint(output.one_line(shown), color or "red"))
         return text + "\n"
+
+    def _run(self, line: Line) -> str:
+        """Return pipeline and short form, one below the other as far as names are of usual length."""
+        name = output.one_line(line.pipeline or "-")
+        if self._name_width < len(name) <= _NAME_WIDTH:
+            self._name_width = len(name)
+        return f"{name.ljust(self._name_width)} {identity.short(line.run)}"
 
     def _where(self, line: Line) -> str:
         place = f"{line.file}:{line.line}" if line.file else ""
@@ -130,39 +141,38 @@ class Printer:
         return output.one_line(" ".join(part for part in (process, line.source, line.logger or "", place) if part))
 
 
+def _further(text: str) -> str:
+    """Return *text* as a further line of a record."""
+    return f"\n    {text}".rstrip(" ")
+
+
 def _value(value: Any) -> str:
-    return output.one_line(
-        value if isinstance(value, str) and " " not in value else json.dumps(value, ensure_ascii=False)
-    )
+    """Return a field's value: a word as it is, anything else as JSON."""
+    plain = isinstance(value, str) and value and not any(c in value for c in ' "=\n\t')
+    return output.one_line(value if plain else json.dumps(value, ensure_ascii=False))
 
 
 def traceback_lines(error: dict[str, Any]) -> list[str]:
-    """Return an exception and what it came from as Python would print them."""
+    """Return an exception and what it came from as Python would print them. Anything may be missing: whoever wrote it may be anybody."""
     lines: list[str] = []
-    cause, context = error.get("cause"), error.get("context")
-    if isinstance(cause, dict):
-        lines += [
-            *traceback_lines(cause),
-            "",
-            "The above exception was the direct cause of the following exception:",
-            "",
-        ]
-    elif isinstance(context, dict):
-        lines += [
-            *traceback_lines(context),
-            "",
-            "During handling of the above exception, another exception occurred:",
-            "",
-        ]
+    for name, words in (
+        ("cause", "The above exception was the direct cause of the following exception:"),
+        ("context", "During handling of the above exception, another exception occurred:"),
+    ):
+        before = error.get(name)
+        if isinstance(before, dict):
+            lines += [*traceback_lines(before), "", words, ""]
+            break
     frames = error.get("frames")
     if frames and isinstance(frames, list):
         lines.append("Traceback (most recent call last):")
         for frame in frames:
-            lines.append(f'  File "{frame.get("file")}", line {frame.get("line")}, in {frame.get("func")}')
-            if frame.get("code"):
-                lines.append(f"    {frame['code']}")
+            if isinstance(frame, dict):
+                lines.append(f'  File "{frame.get("file")}", line {frame.get("line")}, in {frame.get("func")}')
+                lines += [f"    {frame['code']}"] if frame.get("code") else []
     module = error.get("module")
-    name = f"{module}.{error.get('type')}" if module not in (None, "builtins", "__main__") else str(error.get("type"))
+    kind = str(error.get("type"))
+    if module not in (None, "builtins", "__main__"):
+        kind = f"{module}.{kind}"
     message = error.get("message")
-    lines += (f"{name}: {message}" if message else name).split("\n")
-    return lines
+    return [*lines, *(f"{kind}: {message}" if message else kind).split("\n")]

@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,16 +17,16 @@ import click
 from .. import records
 from ..errors import UsageError
 from . import output, times
-from .choose import open_store, runs_argument
+from .choose import open_store, runs_argument, wake_shipping
 from .logline import Printer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..query.logs import Filter, Line
+    from ..query.selectors import Selected
     from ..wiring import Reading
 
 POLL_SECONDS = 0.2
+WAKE_SECONDS = 1.0  # how often shipping is seen to while following
 
 
 @click.command(short_help="Show log lines.")
@@ -35,20 +36,30 @@ POLL_SECONDS = 0.2
 @click.option("-S", "--since", metavar="TIME", help="10m, `2h ago`, yesterday, 06:00, 2026-11-22, RFC 3339.")
 @click.option("-U", "--until", metavar="TIME", help="Before this time.")
 @click.option("-p", "--level", metavar="LEVEL", help="warn: this and above; info..error: between.")
-@click.option("-g", "--grep", metavar="RE", help="Messages that match; small letters match any case.")
-@click.option("--stage", help="This stage and those in it.")
-@click.option("--logger", help="This logger and those below it.")
+@click.option("-g", "--grep", metavar="RE", help="Messages that match; without capitals, in any case.")
+@click.option("--stage", metavar="STAGE", help="This stage and those in it.")
+@click.option("--logger", metavar="NAME", help="This logger and those below it.")
 @click.option("--source", type=click.Choice(["sdk", "stdout", "stderr", "flightlog"]), help="Where lines came from.")
-@click.option("--node", help="Of this node.")
-@click.option("-o", "--output", "form", type=click.Choice(["short", "full", "json", "jsonl", "cat"]), default="short")
+@click.option("--node", metavar="NODE", help="Lines written on this node.")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["short", "full", "json", "jsonl", "cat"]),
+    default="short",
+    show_default=True,
+    help="How to print them; cat: messages only.",
+)
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")
 @click.option("--utc", is_flag=True, help="Times in UTC instead of the local zone.")
 @click.option("-q", "--quiet", is_flag=True, help="No word beside the lines.")
 @click.option("--no-pager", is_flag=True, help="Never use a pager.")
 @output.color_option
 def logs(selectors: tuple[str, ...], **options: Any) -> None:
-    """Show log lines of RUNs: a pipeline's latest run (orders), the one before (orders@-1), a day's (orders@2026-11-22), every
-    one (orders@all), the latest that failed (@failed), an id or its last six characters, or a glob. Without RUN: of all.
+    """Show log lines of RUNs. Without RUN: of all runs.
+
+    RUN is a pipeline (its latest run), orders@-1 (the one before), orders@2026-11-22 (those of a day), orders@all, @failed (the latest that
+    failed), an id, its beginning, its last six characters, or a glob such as 'team/*'.
 
     \b
     Examples:
@@ -60,73 +71,85 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
     count = _count(options["lines"])
     if options["reverse"] and options["follow"]:
         raise UsageError("--reverse and --follow exclude each other", "leave one out")
-    with _quiet_pipe(), open_store() as reading:
-        wanted = _filter(reading, selectors, options)
-        printer = Printer(options["form"], output.Paint(options["color"]), options["utc"], many=_many(wanted))
+    with _quiet_pipe(), open_store(note_first=options["follow"]) as reading:
+        from ..query import logs as query
+        from ..query.selectors import select
+
+        selected = select(reading.connection, selectors) if selectors else None
+        wanted = _filter(selected, options)
+        query.check(reading.connection, wanted)
+        many = wanted.runs is None or len(wanted.runs) > 1
+        printer = Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
         if options["follow"]:
-            _follow(reading, wanted, selectors, count, printer)
+            _follow(reading, wanted, selected, count, printer, options["quiet"] or many)
         else:
             _show(reading, wanted, count, printer, options)
         if not options["quiet"]:
-            _say_end(reading, wanted, printer)
+            _say_end(reading, wanted, printer, options)
 
 
 def _show(reading: Reading, wanted: Filter, count: int | None, printer: Printer, options: dict[str, Any]) -> None:
     from ..query import logs as query
 
     lines: Iterable[Line]
-    if count is None and not options["reverse"]:
-        lines, expected = query.everything(reading.connection, wanted), 1 << 30
+    height = 1 << 30
+    if count is None:
+        lines = query.everything(reading.connection, wanted, newest_first=options["reverse"])
     else:
-        found = query.newest(reading.connection, wanted, 1 << 40 if count is None else count)
-        lines, expected = (reversed(found) if options["reverse"] else found), len(found)
-    pager = not options["no_pager"] and options["form"] in ("short", "full")
-    with output.paged(expected, pager) as stream:
+        found = query.newest(reading.connection, wanted, count)
+        lines = reversed(found) if options["reverse"] else found
+        height = sum(1 + line.message.count("\n") for line in found)
+    with output.paged(height, not options["no_pager"] and options["form"] in ("short", "full", "cat")) as stream:
         printer.begin(stream)
         for line in lines:
             printer.write(line)
         printer.end()
 
 
-def _follow(reading: Reading, wanted: Filter, selectors: tuple[str, ...], count: int | None, printer: Printer) -> None:
-    from ..agent import door
+def _follow(
+    reading: Reading, wanted: Filter, selected: Selected | None, count: int | None, printer: Printer, silent: bool
+) -> None:
     from ..query.live import Follow
-    from ..query.selectors import plain_pipelines
 
-    follow = Follow(reading.connection, wanted, plain_pipelines(reading.connection, selectors))
+    follow = Follow(reading.connection, wanted, selected.pipelines if selected else [])
     printer.begin(sys.stdout)
-    for line in follow.tail(1 << 40 if count is None else count):
-        printer.write(line)
-    printer.flush()
-    from .. import identity
-
-    over = follow.over()
-    quiet_since = time.monotonic()
-    while not over or time.monotonic() - quiet_since < 2 * POLL_SECONDS:
-        time.sleep(POLL_SECONDS)
-        door.ring(identity.home())
-        lines = follow.more()
-        for line in lines:
-            printer.write(line)
-        if lines:
-            printer.flush()
-            quiet_since = time.monotonic()
-        over = follow.over()
+    run = _print(follow.tail(count), printer, wanted.runs[0] if wanted.runs and not silent else "")
+    wake_at = 0.0
+    while True:
+        if time.monotonic() >= wake_at:
+            wake_shipping()
+            wake_at = time.monotonic() + WAKE_SECONDS
+        run = _print(follow.more(), printer, run)
+        if follow.over:
+            break
+        if not follow.more_waits:
+            time.sleep(POLL_SECONDS)
     printer.end()
 
 
-def _filter(reading: Reading, selectors: tuple[str, ...], options: dict[str, Any]) -> Filter:
+def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
+    """Print *lines*; say which run they are of where that is not *run* any more, unless that is empty. Return the last one's."""
+    for line in lines:
+        if run and line.run != run:
+            printer.flush()
+            click.echo(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --", err=True)
+            run = line.run
+        printer.write(line)
+    printer.flush()
+    return run
+
+
+def _filter(selected: Selected | None, options: dict[str, Any]) -> Filter:
     from ..query.logs import Filter
-    from ..query.selectors import resolve
 
     low, high = _levels(options["level"])
     return Filter(
-        runs=resolve(reading.connection, selectors) if selectors else None,
+        runs=selected.runs if selected else None,
         since=times.parse(options["since"], "--since") if options["since"] else None,
         until=times.parse(options["until"], "--until") if options["until"] else None,
         low=low,
         high=high,
-        grep=options["grep"],
+        grep=options["grep"] or None,
         stage=options["stage"],
         logger=options["logger"],
         source=options["source"],
@@ -134,23 +157,17 @@ def _filter(reading: Reading, selectors: tuple[str, ...], options: dict[str, Any
     )
 
 
-def _levels(text: str | None) -> tuple[int, int]:
-    from ..query.logs import HIGHEST, LOWEST
-
+def _levels(text: str | None) -> tuple[int | None, int | None]:
     if not text:
-        return LOWEST, HIGHEST
-    first, dots, last = text.partition("..")
-    low = _level(first, text) if first else LOWEST
-    if not dots:
-        return low, HIGHEST
-    return low, _level(last, text) if last else HIGHEST
+        return None, None
+    first, _, last = text.partition("..")
+    low = _level(first, text) if first else None
+    return low, _level(last, text) if last else None
 
 
 def _level(word: str, text: str) -> int:
-    if word.isdigit():
-        return int(word)
-    number = records.LEVEL_NUMBERS.get(word.upper())
-    if number is None:
+    number = int(word) if word.isdecimal() else records.LEVEL_NUMBERS.get(word.upper())
+    if number is None or number > 32767:
         raise UsageError(f"--level {text}: no such level", "trace, debug, info, warn, error, critical, or info..error")
     return number
 
@@ -158,29 +175,33 @@ def _level(word: str, text: str) -> int:
 def _count(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UsageError(f"--lines {text}: no number", "-n 50, or -n all")
     return int(text)
 
 
-def _many(wanted: Filter) -> bool:
-    return wanted.runs is None or len(wanted.runs) != 1
-
-
-def _say_end(reading: Reading, wanted: Filter, printer: Printer) -> None:
-    """Say how the run ended, for people who look, or that nothing matched."""
+def _say_end(reading: Reading, wanted: Filter, printer: Printer, options: dict[str, Any]) -> None:
+    """Say which lines these were, to people who look; how a followed run ended, to everybody; and that nothing matched."""
     from ..query import runs
 
-    if wanted.runs and len(wanted.runs) == 1 and sys.stderr.isatty():
-        (run,) = runs.list_runs(reading.connection, wanted.runs)
-        state = f"{run.state} ({run.ending})" if run.ending else run.state
-        click.echo(f"-- {run.pipeline} {run.short} {state}, {printer.count} of {run.lines} lines --", err=True)
-    elif printer.count == 0:
-        click.echo("no line matches", err=True)
+    if not sys.stderr.isatty() and not options["follow"]:
+        if printer.count == 0:
+            click.echo("no line matches", err=True)
+        return
+    paint = output.Paint(options["color"], sys.stderr)
+    zone = f"times in {output.zone_name(options['utc'])}"
+    if not wanted.runs or len(wanted.runs) > 1:
+        whose = f"{len(wanted.runs)} runs" if wanted.runs else "all runs"
+        click.echo(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"), err=True)
+        return
+    run = runs.get(reading.connection, wanted.runs[0])
+    words = output.one_line(f"{run.pipeline} {run.short} {run.state}" + (f": {run.ending}" if run.ending else ""))
+    shown = f"{printer.count} of {run.lines} lines"
+    click.echo(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]), err=True)
 
 
 @contextlib.contextmanager
-def _quiet_pipe() -> Any:
+def _quiet_pipe() -> Iterator[None]:
     """A reader that has seen enough is no error; Ctrl-C ends following."""
     try:
         yield

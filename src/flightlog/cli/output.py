@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 import click
 
-_UNSAFE = {c: f"\\x{c:02x}" for c in [*range(10), *range(11, 32), *range(127, 160)]}
-_UNSAFE.update({c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))})
-_UNSAFE[9] = "    "
+# Printable is what str.isprintable says, and these: joiners that scripts and emoji need, spaces other than U+0020, private use.
+_ALSO_SAFE = re.compile("[\n\t\u00a0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000\ue000-\uf8ff]")
 _CODES = {"red": "31", "yellow": "33", "green": "32", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
 STATES = {
     "running": (">", "blue"),
@@ -48,7 +50,7 @@ class Paint:
         if wish == "auto":
             if os.environ.get("NO_COLOR"):
                 self.on = False
-            elif os.environ.get("FORCE_COLOR"):
+            elif os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
                 self.on = True
             else:
                 self.on = stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -60,14 +62,27 @@ class Paint:
         return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self.on and text else text
 
 
+def ready() -> None:
+    """Make standard output and error take any text: what their encoding does not have is printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def safe(text: str) -> str:
-    """Return *text* with everything that could steer a terminal, newlines excepted, as visible escapes."""
-    return text.translate(_UNSAFE)
+    """Return *text* with everything that could steer a terminal, newlines and tabs excepted, as visible escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or _ALSO_SAFE.match(c) else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 
 
 def one_line(text: str) -> str:
     """Return *text* in one line."""
-    return safe(text).replace("\n", "\\n")
+    return safe(text).replace("\n", "\\n").replace("\t", "    ")
 
 
 def width() -> int:
@@ -112,6 +127,11 @@ def zone(utc: bool) -> datetime.tzinfo | None:
     return datetime.timezone.utc if utc else None
 
 
+def zone_name(utc: bool) -> str:
+    """Return what that zone is called now."""
+    return datetime.datetime.now().astimezone(zone(utc)).tzname() or "local time"
+
+
 def clock(moment: datetime.datetime, utc: bool = False, date: bool = False) -> str:
     """Return a time for people, with its day when it is not today's or *date* is wanted."""
     local = moment.astimezone(zone(utc))
@@ -127,18 +147,28 @@ def iso(moment: datetime.datetime | None) -> str | None:
     return moment.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def table(rows: list[list[str]], right: set[int]) -> list[str]:
-    """Return rows as lines of aligned columns; *right*: indexes of columns aligned to the right. Colour comes later."""
-    if not rows:
-        return []
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+def json_text(data: Any) -> str:
+    """Return *data* as JSON on one line, in ASCII: its escapes are what makes it safe to look at."""
+    return json.dumps(data, separators=(",", ":"))
+
+
+def table(rows: list[list[str]], right: set[int], spare: Sequence[int] = ()) -> list[str]:
+    """Return rows as lines of aligned columns, cut to the screen. Colour comes later.
+
+    Args:
+        rows: of equal length, the head first.
+        right: indexes of columns aligned to the right.
+        spare: indexes of columns that are left out when the screen is too narrow, the least important first.
+    """
+    columns = list(range(len(rows[0])))
+    widths = [max(len(row[index]) for row in rows) for index in columns]
+    for index in spare:
+        if sum(widths[column] + 2 for column in columns) - 2 > width():
+            columns.remove(index)
     lines = []
     for row in rows:
-        cells = [
-            cell.rjust(width_) if index in right else cell.ljust(width_)
-            for index, (cell, width_) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+        cells = [row[c].rjust(widths[c]) if c in right else row[c].ljust(widths[c]) for c in columns]
+        lines.append(cut("  ".join(cells).rstrip(), width()))
     return lines
 
 
@@ -146,20 +176,30 @@ def table(rows: list[list[str]], right: set[int]) -> list[str]:
 def paged(lines: int, wanted: bool) -> Iterator[TextIO]:
     """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output."""
     command = os.environ.get("FLIGHTLOG_PAGER") or os.environ.get("PAGER") or "less"
-    if not wanted or not sys.stdout.isatty() or lines < shutil.get_terminal_size().lines or command == "cat":
+    short = lines < shutil.get_terminal_size().lines or os.environ.get("TERM") == "dumb" or command == "cat"
+    if not wanted or not sys.stdout.isatty() or short:
         yield sys.stdout
         return
     environment = dict(os.environ)
     environment.setdefault("LESS", "FRX")
     try:
-        pager = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, text=True, env=environment)  # noqa: S602 - the user's own pager
+        pager = subprocess.Popen(
+            ["/bin/sh", "-c", command],  # as every program reads $PAGER
+            stdin=subprocess.PIPE,
+            text=True,
+            errors="backslashreplace",
+            env=environment,
+        )
     except OSError:
         yield sys.stdout
         return
     assert pager.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError):  # the reader has seen enough
             yield pager.stdin  # type: ignore[misc]
-            pager.stdin.close()
     finally:
-        pager.wait()
+        with contextlib.suppress(BrokenPipeError):
+            pager.stdin.close()
+        while pager.poll() is None:
+            with contextlib.suppress(KeyboardInterrupt):  # meant for the pager, which is in our process group
+                pager.wait()

@@ -5,7 +5,6 @@ Owns: that screen and the JSON of a run (docs/reference/cli-json.md).
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -84,7 +83,8 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             found.sort(key=lambda run: _ORDER[run.state])
         if form == "json":
             one = len(found) == 1 and len(selectors) == 1
-            click.echo(json.dumps(as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}))
+            data = as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}
+            click.echo(output.json_text(data))
         else:
             _print(reading, found, bool(selectors), output.Paint(color), utc)
     if check and any(run.state in query.BAD for run in found):
@@ -107,9 +107,8 @@ def _print(reading: Reading, found: list[Run], chosen: bool, paint: output.Paint
         bad = sum(_ORDER[run.state] == 0 for run in found)
         live = sum(_ORDER[run.state] == 1 for run in found)
         words = f"{bad} need attention, {live} running, {len(found) - bad - live} fine"
-        click.echo(
-            paint(words, "bold") + f"   node {reading.node}   spool {output.size(reading.backlog_bytes)} to ship"
-        )
+        spool = f"{output.size(reading.backlog_bytes)} to ship" if reading.backlog_bytes else "all shipped"
+        click.echo(f"{paint(words, 'bold')}   node {output.one_line(reading.node)}   spool {spool}")
     print_runs(found, paint, utc)
 
 
@@ -117,22 +116,22 @@ def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> No
     from ..query import runs as query
 
     sign, color = output.STATES[run.state]
-    ending = f": {run.ending}" if run.ending else ""
+    title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
     certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
-    verdict = f"   verdict {run.verdict}{certain}" if run.verdict else ""
-    click.echo(paint(f"{sign} {run.pipeline} {run.short} {run.state}{ending}", color) + verdict)
-    for name, value in _facts(run, utc):
-        click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
-    last = query.last_line(reading.connection, run)
+    verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
+    click.echo(paint(title, color) + verdict)
+    facts = _facts(run, utc)
+    last = query.last_line(reading.connection, run.run)
     if last:
-        text = f"{output.clock(last[2], utc)} {last[0]} {last[1]}"
-        click.echo(f"  {paint('last line'.ljust(9), 'dim')} {output.cut(output.one_line(text), output.width() - 12)}")
+        facts.append(("last line", f"{output.clock(last[2], utc)} {last[0]} {last[1]}"))
+    for name, value in facts:
+        click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
 
 
 def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     facts = [("run", run.run)]
     took = f", took {output.duration(run.seconds)}" if run.final else f", for {output.duration(run.seconds)}"
-    facts.append(("began", output.clock(run.started_at, utc, date=True) + took))
+    facts.append(("began", f"{output.clock(run.started_at, utc, date=True)} {output.zone_name(utc)}{took}"))
     if run.ended_at:
         facts.append(("ended", output.clock(run.ended_at, utc, date=True)))
     if run.command:
@@ -146,19 +145,27 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
         facts.append(("stage", run.stage))
     if run.progress:
         facts.append(("progress", _bar(run.progress)))
-    facts.append(("lines", f"{run.lines}, {run.warnings} warnings, {run.errors} errors"))
+    facts.append(("lines", f"{run.lines}, {_count(run.warnings, 'warning')}, {_count(run.errors, 'error')}"))
     error = run.data.get("error")
     if isinstance(error, dict):
         facts.append(("error", f"{error.get('type')}: {error.get('message')}"))
     usage = (run.data.get("end") or {}).get("rusage")
     if isinstance(usage, dict):
-        facts.append(
-            (
-                "used",
-                f"{usage.get('user_s', 0) + usage.get('system_s', 0):.2f} s CPU, {output.size(int(usage.get('max_rss_kb', 0)) * 1024)} at most",
-            )
-        )
+        facts.append(("used", _used(usage)))
     return facts
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _used(usage: dict[str, Any]) -> str:
+    def number(name: str) -> float:
+        value = usage.get(name)
+        return value if isinstance(value, (int, float)) else 0
+
+    seconds, memory = number("user_s") + number("system_s"), output.size(int(number("max_rss_kb")) * 1024)
+    return f"{seconds:.2f} s of CPU time, {memory} of memory at most"
 
 
 def _bar(progress: dict[str, Any]) -> str:

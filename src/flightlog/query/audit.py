@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..store.db import Connection
-from .ask import ask
+import psycopg
 
-SILENT_SECONDS = 60.0
+from ..store.db import Connection, translate
+from .ask import ask, take_time
+
+SILENT_SECONDS = 60.0  # an agent says every 5 s that it lives
+VANISHED = "its files left the spool before it had ended"
 
 
 @dataclass(frozen=True)
 class WriterAudit:
-    """One writer's account, in records; `pending`: bytes in the spool that are not shipped yet."""
+    """One writer's account, in records. `written` counts what the agent has read so far; `pending_bytes` are what the spool has beyond
+    that, None where this node cannot know; `unproven` is the reason why the account cannot be trusted, empty when it can.
+    """
 
     writer: str
     node: str
@@ -32,8 +38,8 @@ class WriterAudit:
     corrupt: int
     missing: int
     duplicates: int
-    torn: int
-    pending: int
+    torn_bytes: int
+    pending_bytes: int | None
     closed: bool
     unproven: str
 
@@ -53,7 +59,7 @@ class Audit:
         """Return the sum of one count; `unproven` counts writers."""
         if name == "unproven":
             return sum(bool(item.unproven) for item in self.writers)
-        return sum(getattr(item, name) for item in self.writers)
+        return sum(getattr(item, name) or 0 for item in self.writers)
 
     @property
     def good(self) -> bool:
@@ -61,8 +67,31 @@ class Audit:
         return all(item.good for item in self.writers)
 
 
+class _Row(NamedTuple):
+    """What sql/queries/audit.sql returns of a writer."""
+
+    writer: str
+    node: str
+    kind: str
+    run: str
+    pipeline: str | None
+    stored: int
+    dead: int
+    dropped: int
+    corrupt: int
+    torn: int
+    closed: bool
+    rows: int
+    numbers: int
+    letters: int
+    seams: int
+    ends_elsewhere: bool
+    sums_differ: bool
+    silence: float | None
+
+
 def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending: Mapping[str, int]) -> Audit:
-    """Return the account of every writer that wrote into *runs* (None: of all writers).
+    """Return the account of every writer that wrote into *runs* (None: of all writers, also those the store has not heard of).
 
     Args:
         connection: of the store.
@@ -72,38 +101,76 @@ def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending
 
     Reads every row that it counts: seconds per some million. Raises SinkError.
     """
-    rows = ask(connection, "audit", "writers", runs=None if runs is None else list(runs))
-    return Audit([_judge(row, node, pending) for row in rows])
+    try:
+        with connection.transaction():
+            take_time(connection)
+            if runs is None:
+                rows = ask(connection, "audit", "writers_of_all")
+            else:
+                rows = ask(connection, "audit", "writers_of_runs", runs=list(runs))
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read audit") from problem
+    found = [_judge(_Row(*row), node, pending) for row in rows]
+    if runs is None:
+        known = {item.writer for item in found}
+        found += [
+            _unheard_of(writer, node, count) for writer, count in pending.items() if count and writer not in known
+        ]
+    return Audit(found)
 
 
-def _judge(row: tuple[object, ...], node: str, pending: Mapping[str, int]) -> WriterAudit:
-    writer, home, kind, run, pipeline = (str(row[0]), str(row[1]), str(row[2]), str(row[3]), row[4])
-    stored, dead, dropped, corrupt, torn = (int(str(value)) for value in row[5:10])
-    closed = bool(row[10])
-    rows, numbers, letters, seams = (int(str(value)) for value in row[11:15])
-    silence = None if row[15] is None else float(str(row[15]))
-    unproven = ""
-    if seams:
-        unproven = "its ledger has a seam"
-    elif not closed and home == node and writer not in pending:
-        unproven = "its files left the spool before it had ended"
-    elif not closed and home != node and (silence is None or silence > SILENT_SECONDS):
-        unproven = f"the agent of {home} is silent"
+def _judge(row: _Row, node: str, pending: Mapping[str, int]) -> WriterAudit:
+    waiting = pending.get(row.writer, 0 if row.closed or row.node == node else None)
+    return WriterAudit(
+        writer=row.writer,
+        node=row.node,
+        kind=row.kind,
+        run=row.run,
+        pipeline=row.pipeline,
+        written=row.stored + row.dead + row.dropped + row.corrupt,
+        stored=row.numbers,
+        dead=row.letters,
+        dropped=row.dropped,
+        corrupt=row.corrupt,
+        missing=max(0, row.stored - row.numbers) + max(0, row.dead - row.letters),
+        duplicates=row.rows - row.numbers,
+        torn_bytes=row.torn,
+        pending_bytes=waiting,
+        closed=row.closed,
+        unproven=_doubt(row, node, pending),
+    )
+
+
+def _doubt(row: _Row, node: str, pending: Mapping[str, int]) -> str:
+    """Return why this account proves nothing; empty when it does."""
+    if row.seams:
+        return "its ledger has a seam: what was shipped before it and after it does not join"
+    if row.ends_elsewhere:
+        return "its ledger does not end where its position is"
+    if row.sums_differ:
+        return "its numbers do not add up to its records"
+    if row.closed:
+        return ""
+    if row.node == node:
+        return "" if row.writer in pending else VANISHED
+    if row.silence is None or row.silence > SILENT_SECONDS:
+        return f"it has not ended, and the agent of its node {row.node} is silent"
+    return ""
+
+
+def _unheard_of(writer: str, node: str, count: int) -> WriterAudit:
+    """Return the account of a writer that the store knows nothing of: all of it lies in the spool."""
+    counts = dict.fromkeys(
+        ("written", "stored", "dead", "dropped", "corrupt", "missing", "duplicates", "torn_bytes"), 0
+    )
     return WriterAudit(
         writer=writer,
-        node=home,
-        kind=kind,
-        run=run,
-        pipeline=None if pipeline is None else str(pipeline),
-        written=stored + dead + dropped + corrupt,
-        stored=numbers,
-        dead=letters,
-        dropped=dropped,
-        corrupt=corrupt,
-        missing=max(0, stored - numbers) + max(0, dead - letters),
-        duplicates=rows - numbers,
-        torn=torn,
-        pending=pending.get(writer, 0),
-        closed=closed,
-        unproven=unproven,
+        node=node,
+        kind="",
+        run="",
+        pipeline=None,
+        **counts,
+        pending_bytes=count,
+        closed=False,
+        unproven="",
     )

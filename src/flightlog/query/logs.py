@@ -1,21 +1,25 @@
-"""Log lines as typed rows: the newest of what matches, everything, and what comes after.
+"""Log lines as typed rows: the newest of what matches, and everything.
 
-Invariants: memory is bounded by the number of lines asked for; all of a run's lines are read by its key. Owns: filters.
-Times in and out are aware, UTC.
+Invariants: memory is bounded by the number of lines asked for, for everything by a constant; a run's newest lines are found by its index.
+Owns: lines, filters. Times in and out are aware, UTC. Leaves following to `live`.
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import psycopg
+
 from ..errors import UsageError
-from ..store.db import Connection
+from ..store.db import Connection, translate
 from .ask import ask, stream
 
-LOWEST, HIGHEST = -32768, 32767
+# How far back the newest lines of all runs are looked for before the search goes further: there is no index by time alone.
+_LOOKS_BACK = (60, 600, 7200, 86400, 864000)
 
 
 class Line(NamedTuple):
@@ -54,8 +58,8 @@ class Filter:
     runs: Sequence[str] | None = None
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
-    low: int = LOWEST
-    high: int = HIGHEST
+    low: int | None = None
+    high: int | None = None
     grep: str | None = None
     stage: str | None = None
     logger: str | None = None
@@ -64,7 +68,8 @@ class Filter:
 
     def values(self) -> dict[str, Any]:
         """Return it as parameters of sql/queries/logs.sql."""
-        smart = self.grep is not None and self.grep == self.grep.lower()
+        plain = re.sub(r"\\.", "", self.grep or "")  # the capital of an escape such as \S is none that was meant
+        smart = plain == plain.lower()
         return {
             "runs": None if self.runs is None else list(self.runs),
             "since": self.since,
@@ -81,47 +86,49 @@ class Filter:
 
 
 def newest(connection: Connection, wanted: Filter, limit: int) -> list[Line]:
-    """Return the newest *limit* lines that match, oldest first. Raises SinkError, UsageError for a bad expression."""
-    rows = _checked(connection, wanted)
-    rows = ask(connection, "logs", "newest", limit=limit, **wanted.values())
+    """Return the newest *limit* lines that match, oldest first. Raises SinkError."""
+    if wanted.runs is not None:
+        rows = ask(connection, "logs", "newest_of_runs", limit=limit, **wanted.values())
+    else:
+        rows = _newest_of_all(connection, wanted, limit)
     return [Line(*row) for row in reversed(rows)]
 
 
-def everything(connection: Connection, wanted: Filter) -> Iterator[Line]:
-    """Yield all lines that match, oldest first, in bounded memory."""
-    _checked(connection, wanted)
-    for row in stream(connection, "logs", "oldest", limit=None, **wanted.values()):
+def _newest_of_all(connection: Connection, wanted: Filter, limit: int) -> list[tuple[Any, ...]]:
+    end = wanted.until or datetime.datetime.now(datetime.timezone.utc)
+    for seconds in _LOOKS_BACK:
+        since = end - datetime.timedelta(seconds=seconds)
+        if wanted.since is not None and since <= wanted.since:
+            break
+        rows = ask(connection, "logs", "newest_of_all", limit=limit, **replace(wanted, since=since).values())
+        if len(rows) >= limit:
+            return rows
+    return ask(connection, "logs", "newest_of_all", limit=limit, **wanted.values())
+
+
+def everything(connection: Connection, wanted: Filter, newest_first: bool = False) -> Iterator[Line]:
+    """Yield all lines that match, oldest first unless *newest_first*, in bounded memory. Raises SinkError.
+
+    Holds a transaction open until it is exhausted or closed.
+    """
+    values = wanted.values()
+    name = "all"
+    if wanted.runs is not None and len(wanted.runs) == 1:
+        name, values["run"] = "all_of_run", wanted.runs[0]
+    for row in stream(connection, "logs", name + ("_reversed" if newest_first else ""), **values):
         yield Line(*row)
 
 
-def heads(connection: Connection, wanted: Filter) -> dict[tuple[str, str], int]:
-    """Return the next position by (run, node): of the filter's runs, else of all that go on or ended within the hour."""
-    values = wanted.values()
-    rows = ask(connection, "logs", "heads", runs=values["runs"], node=values["node"])
-    return {(run, node): pos for run, node, pos in rows}
-
-
-def behind(
-    connection: Connection, wanted: Filter, seen: dict[tuple[str, str], int], upto: dict[tuple[str, str], int]
-) -> list[Line]:
-    """Return the lines from positions *seen* on and before *upto*, in the order of their time."""
-    more = [(run, node, seen.get((run, node), 1), high) for (run, node), high in upto.items()]
-    more = [item for item in more if item[2] < item[3]]
-    if not more:
-        return []
-    values = wanted.values()
-    values.update(runs=[item[0] for item in more], nodes=[item[1] for item in more])
-    values.update(after=[item[2] for item in more], before=[item[3] for item in more])
-    return [Line(*row) for row in ask(connection, "logs", "behind", **values)]
-
-
-def _checked(connection: Connection, wanted: Filter) -> list[tuple[Any, ...]]:
-    """Let the server judge the expression before anything else: its message is better than ours."""
+def check(connection: Connection, wanted: Filter) -> None:
+    """Let the server judge the regular expression before lines are looked for. Raises UsageError, SinkError."""
     if wanted.grep is None:
-        return []
+        return
     try:
-        return connection.execute("SELECT '' ~ %s", (wanted.grep,)).fetchall()
-    except Exception as problem:
+        connection.execute("SELECT '' ~ %s", (wanted.grep,))
+    except psycopg.DataError as problem:
+        reason = problem.diag.message_primary or str(problem)
         raise UsageError(
-            f"-g {wanted.grep}: {' '.join(str(problem).split())}", "quote special characters by \\"
+            f"no regular expression: {wanted.grep}: {reason}", r"put a \ before a character that stands for itself"
         ) from problem
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read logs") from problem

@@ -1,4 +1,4 @@
-"""Runs as typed rows."""
+"""Runs as typed rows, and lists of them. Owns: what a run's columns mean to people. Leaves choosing by name to `selectors`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import identity
+from ..errors import NotFound
 from ..store.db import Connection
 from .ask import ask
 
 FINAL = frozenset(("succeeded", "failed", "lost"))
 BAD = frozenset(("failed", "lost"))
+SORTS = ("started", "ended", "duration", "lines", "warnings", "errors")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,13 @@ class Run:
 
     @property
     def ending(self) -> str:
-        """How it ended, in a few words; empty while it goes on."""
+        """How it ended, with its verdict when that says more; empty while it goes on."""
+        said = self.verdict and self.verdict not in ("ok", "exit-status", "unknown")
+        return f"{self.end} ({self.verdict})" if said and self.end else self.end
+
+    @property
+    def end(self) -> str:
+        """How it ended, in a word or two; empty while it goes on."""
         if self.state == "lost":
             return "no end was recorded"
         if self.term_signal:
@@ -82,8 +90,11 @@ def list_runs(
     states: Sequence[str] | None = None,
     since: datetime.datetime | None = None,
     limit: int | None = None,
+    sort: str = "started",
+    smallest_first: bool = False,
 ) -> list[Run]:
-    """Return runs, newest first. What is None does not restrict."""
+    """Return runs, sorted by one of SORTS, the latest or largest first. What is None does not restrict. Raises SinkError."""
+    assert sort in SORTS
     rows = ask(
         connection,
         "runs",
@@ -93,8 +104,18 @@ def list_runs(
         states=None if states is None else list(states),
         since=since,
         limit=limit,
+        sort=sort,
+        sign=-1 if smallest_first else 1,
     )
     return [Run(*row) for row in rows]
+
+
+def get(connection: Connection, run: str) -> Run:
+    """Return one run by its id. Raises NotFound, SinkError."""
+    found = list_runs(connection, [run])
+    if not found:
+        raise NotFound(f"no run has the id {run}", "flightlog list shows what is recorded")
+    return found[0]
 
 
 def latest_of_each(connection: Connection) -> list[Run]:
@@ -102,7 +123,7 @@ def latest_of_each(connection: Connection) -> list[Run]:
     return [Run(*row) for row in ask(connection, "runs", "latest_of_each")]
 
 
-def last_line(connection: Connection, run: Run) -> tuple[str, str, datetime.datetime] | None:
+def last_line(connection: Connection, run: str) -> tuple[str, str, datetime.datetime] | None:
     """Return (level, message, time) of a run's last log line."""
-    rows = ask(connection, "runs", "last_line", run=run.run, since=run.started_at)
+    rows = ask(connection, "runs", "last_line", run=run)
     return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
