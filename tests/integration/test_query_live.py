@@ -4,15 +4,15 @@ import random
 import threading
 
 import pytest
-from integration.shipping import log
-from unit.query.recorded import SECOND, Recorded, ago, event
-from waiting import wait_until
 
 from flightlog import identity
 from flightlog.query import live
 from flightlog.query.live import Follow
 from flightlog.query.logs import Filter
 from flightlog.store.db import connect
+from integration.shipping import log
+from unit.query.recorded import SECOND, Recorded, ago, event
+from waiting import wait_until
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import datetime
 import tracemalloc
 
 import pytest
-from integration.shipping import log
-from unit.query.recorded import SECOND, Recorded, ago, moment
 
 from flightlog import identity
 from flightlog.errors import SinkError, UsageError
 from flightlog.query.logs import Filter, check, everything, newest
 from flightlog.store.db import connect
+from integration.shipping import log
+from unit.query.recorded import SECOND, Recorded, ago, moment
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Runs as rows, and their lists."""
 
 import pytest
-from integration.shipping import log
-from unit.query.recorded import SECOND, Recorded, ago, event, moment
 
 from flightlog import identity
 from flightlog.errors import NotFound, SinkError
 from flightlog.query.runs import get, last_line, latest_of_each, list_runs
 from flightlog.store.db import connect
+from integration.shipping import log
+from unit.query.recorded import SECOND, Recorded, ago, event, moment
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import datetime
 
 import pytest
-from integration.shipping import execute
-from unit.query.recorded import Recorded, ago
 
 from flightlog import identity
 from flightlog.errors import NotFound, UsageError
 from flightlog.query.selectors import pipelines, resolve, select
 from flightlog.store.db import connect
+from integration.shipping import execute
+from unit.query.recorded import Recorded, ago
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..query.audit import Audit, WriterAudit
 
 COUNTS = ("written", "stored", "dead", "dropped", "corrupt", "missing", "duplicates", "unproven")
+UNUSUAL = frozenset(("dead", "dropped", "corrupt", "duplicates", "missing", "unproven"))
+HEADS = {"duplicates": "TWICE"}
 
 
 @click.command(short_help="Prove that nothing was lost.")
@@ -104,7 +106,10 @@ def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     if len(rows) > 1:
         rows.append([*total, *_counts(found.writers)])
     right = set(range(len(head), len(head) + len(COUNTS))) | (set() if by_writer else {2})
-    lines = output.table([[*head, *(name.upper() for name in COUNTS)], *rows], right, (3, 1) if by_writer else (2,))
+    # On a narrow screen counts that are zero everywhere go first: the last line says the same.
+    zero = [len(head) + n for n, name in enumerate(COUNTS) if name in UNUSUAL and not found.total(name)]
+    spare = [3, *zero, 1] if by_writer else [2, *zero]
+    lines = output.table([[*head, *(HEADS.get(name, name.upper()) for name in COUNTS)], *rows], right, spare)
     click.echo(paint(lines[0], "dim"))
     for line in lines[1:]:
         click.echo(line)

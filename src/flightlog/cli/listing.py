@@ -87,7 +87,8 @@ def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None
     started = f"STARTED {output.zone_name(utc)}"
     head = ["", "STATE", "PIPELINE", "RUN", started, "TOOK", "LINES", "WARN", "ERR", "WHERE", "END"]
     rows = [head, *(_row(run, utc) for run in found)]
-    for line, run in zip(output.table(rows, {5, 6, 7, 8}, (6, 9, 7, 8, 5)), [None, *found], strict=True):
+    spare = (6, 7, 8, 5, 9) if any(not run.final for run in found) else (6, 9, 7, 8, 5)
+    for line, run in zip(output.table(rows, {5, 6, 7, 8}, spare), [None, *found], strict=True):
         if run is None:
             click.echo(paint(line, "dim"))
         else:

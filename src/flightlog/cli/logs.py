@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..wiring import Reading
 
 POLL_SECONDS = 0.2
-WAKE_SECONDS = 1.0  # how often shipping is seen to while following
+SHIP_SECONDS = 1.0  # how often we ship while following, where no agent does
 
 
 @click.command(short_help="Show log lines.")
@@ -111,14 +111,15 @@ def _follow(
 ) -> None:
     from ..query.live import Follow
 
+    wake_shipping()
+    wake_at = time.monotonic() + SHIP_SECONDS
     follow = Follow(reading.connection, wanted, selected.pipelines if selected else [])
     printer.begin(sys.stdout)
     run = _print(follow.tail(count), printer, wanted.runs[0] if wanted.runs and not silent else "")
-    wake_at = 0.0
     while True:
-        if time.monotonic() >= wake_at:
-            wake_shipping()
-            wake_at = time.monotonic() + WAKE_SECONDS
+        now = time.monotonic()
+        wake_shipping(ourselves=now >= wake_at)
+        wake_at = now + SHIP_SECONDS if now >= wake_at else wake_at
         run = _print(follow.more(), printer, run)
         if follow.over:
             break

@@ -4,12 +4,11 @@ import os
 import time
 from datetime import datetime, timedelta, timezone
 
-from integration.shipping import NODE, head, log, ship_all, sink_for
-
 from flightlog import identity
 from flightlog.agent.shipper import Shipper
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of, segment_name
+from integration.shipping import NODE, head, log, ship_all, sink_for
 
 SECOND = 10**9
 
