@@ -4,10 +4,10 @@ import random
 
 import pytest
 from campaign import SEED, environment, flightlog, rounds
-from integration.shipping import fetch, log, segment, spool_of, sums_are_right
 
 from flightlog import identity
 from flightlog.agent.faults import POINTS
+from integration.shipping import fetch, log, segment, spool_of, sums_are_right
 
 
 def fill(home, choose):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from campaign import SEED, environment, flightlog, rounds
+
 from integration.shipping import fetch, sums_are_right
 
 PROGRAM = """
@@ -84,7 +85,9 @@ def test_a_killed_program_and_the_database_agree_record_for_record(home, dsn, tm
             numbers = stored.get(name, [])
             assert numbers == list(range(len(numbers))), f"seed {seed}: thread {name} has a gap or a duplicate"
             returned = last.get(name, -1) + 1
-            assert returned <= len(numbers) <= returned + 1, f"seed {seed}: thread {name}: {returned} returned, {len(numbers)} stored"
+            assert returned <= len(numbers) <= returned + 1, (
+                f"seed {seed}: thread {name}: {returned} returned, {len(numbers)} stored"
+            )
     sums_are_right(dsn)
     code, out, err = flightlog("audit", env=environment(home, dsn))
     assert code == 0, (out, err)

@@ -11,11 +11,11 @@ import tempfile
 import psutil
 import pytest
 from campaign import SEED, environment, rounds
-from integration.shipping import execute, fetch, sums_are_right
-from waiting import wait_until
 
 from flightlog.store.embedded import EmbeddedServer
 from flightlog.store.migrate import migrate
+from integration.shipping import execute, fetch, sums_are_right
+from waiting import wait_until
 
 PROGRAM = """
 import os, sys, time

@@ -6,8 +6,6 @@ import time
 
 import psycopg
 import pytest
-from integration import shipping
-from integration.shipping import fetch, log, messages, segment, ship_all, shipper_for, sink_for, spool_of, sums_are_right, write
 
 from flightlog import identity
 from flightlog.agent import rows
@@ -15,6 +13,19 @@ from flightlog.agent.spool import look
 from flightlog.errors import Fenced, PositionConflict, SinkUnavailable
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of
+from integration import shipping
+from integration.shipping import (
+    fetch,
+    log,
+    messages,
+    segment,
+    ship_all,
+    shipper_for,
+    sink_for,
+    spool_of,
+    sums_are_right,
+    write,
+)
 
 RUN = "01M86ZYTH9FGWWWGERS15X8FFQ"
 OTHER = "01M86ZYTH9FGWWWGERS15X8FFR"
