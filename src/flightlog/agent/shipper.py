@@ -15,8 +15,9 @@ from . import faults
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
 from .journal_tail import JournalTail
-from .rows import SECONDS_OF_DAY, Clock, DayMissing
+from .copytext import SECONDS_OF_DAY, Clock, DayMissing
 from .sink import Position, Sink
+from .sites import Sites
 from .spool import CAPTURE, Files
 from .step import Step
 
@@ -49,6 +50,7 @@ class Shipper:
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
         self._clock = Clock(set())
+        self._sites = Sites()
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -112,7 +114,9 @@ class Shipper:
         self._clock.refresh()
         self._prepare({self._clock.now_ns // 1_000_000_000 // SECONDS_OF_DAY})
         self._learn({tail.run for tail in ready})
-        into = Gathering(self._sink, self._node, self._clock, self._runs, self._batch_rows, self._batch_bytes)
+        into = Gathering(
+            self._sink, self._node, self._clock, self._sites, self._runs, self._batch_rows, self._batch_bytes
+        )
         try:
             steps = self._gather(ready, found, into)
             moved = [step for step in steps.values() if step.moved]
