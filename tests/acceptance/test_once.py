@@ -212,8 +212,9 @@ def test_marks_name_the_records_they_are_copies_of(tmp_path):
 
 def test_records_that_were_not_journalled_are_shown_as_raw_output(tmp_path):
     """Switched off, or nothing could be written: a mark would make the line vanish."""
-    config = tmp_path / "config.yml"
+    config = tmp_path / "own.yml"  # not the shim's: it obeys the switch as well and captures nothing any more
     program = f"""
+import os; os.environ["FLIGHTLOG_CONFIG"] = {str(config)!r}
 import logging, sys, structlog
 from loguru import logger
 logging.basicConfig(level=20)
@@ -228,7 +229,7 @@ say("after")
 """
     config.write_text("monitoring: {enabled: true}\n")
     (tmp_path / "x.py").write_text(program)
-    done = supervised(tmp_path, sys.executable, "x.py", FLIGHTLOG_CONFIG=str(config))
+    done = supervised(tmp_path, sys.executable, "x.py")
     assert done.returncode == 0, done.stderr
     assert [record["m"] for record in journalled(tmp_path)] == ["logging before", "structlog before", "loguru before"]
     text = captured(tmp_path)[0].decode()

@@ -13,6 +13,7 @@ Owns: descriptors, rotation, forks, drops. Leaves encoding to the caller and eve
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import os
 import threading
@@ -32,6 +33,9 @@ WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
+_os_write = os.write
+_companions = _thread._count  # how many threads this process has besides the main one
+_HEAD = FRAME_HEAD_BYTES
 _TAG = TAG << 24
 
 
@@ -119,14 +123,16 @@ class Writer:
             state = self._current()
         n = state.next()
         length = len(payload)
-        if length > CRC_PIECE_BYTES:
-            return self._append_large(state, payload, n, level)
-        size = length + FRAME_HEAD_BYTES
+        if length > CRC_PIECE_BYTES or state.slow:
+            return self._append_with_care(state, payload, n, level)
         # n stays below 2**32: a writer id is given up long before, see _check.
-        if (
-            state.slow
-            or state.write(state.fd, _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload, size) != size
-        ):
+        frame = _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload
+        try:
+            # With company, giving the interpreter lock up would cost 5 ms; alone it costs nothing, and os.write is the faster call.
+            written = state.write(state.fd, frame, length + _HEAD) if _companions() else _os_write(state.fd, frame)
+        except OSError:
+            written = -1
+        if written != length + _HEAD:
             return self._append_slowly(state, payload, n, level)
         if not n & CHECK_MASK:
             self._check(state, n)
@@ -157,10 +163,12 @@ class Writer:
 
     # -- the slow path ------------------------------------------------------------------------------------------
 
-    def _append_large(self, state: _State, payload: bytes, n: int, level: int) -> int:
-        """Append a record whose checksum is taken piece by piece, and look at once whether the segment is full."""
+    def _append_with_care(self, state: _State, payload: bytes, n: int, level: int) -> int:
+        """Append a record whose checksum is taken piece by piece, or behind trouble; look at once whether the segment is full."""
+        if state.slow:
+            return self._append_slowly(state, payload, n, level)
         frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
-        if state.slow or state.write(state.fd, frame, len(frame)) != len(frame):
+        if state.write(state.fd, frame, len(frame)) != len(frame):
             return self._append_slowly(state, payload, n, level)
         self._check(state, n)
         return n

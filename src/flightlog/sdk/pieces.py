@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LARGE_BYTES = 60_000  # a record above this is encoded anew, by the way that knows the caps
 MAX_NAMES = 4096  # field names and thread names remembered
 _BIG = 1 << 63
+_LEAST = -_BIG
 _keys: dict[str, str] = {}
 threads: dict[str | None, str] = {}  # thread name -> its piece
 _redacted = redact.text
@@ -59,10 +60,10 @@ def plain(text: str) -> str:
 def fields(values: dict[str, Any]) -> str:
     """Return *values* as `,"key":value` pieces in a row (so without their braces, with a comma in front)."""
     text = ""
-    for key in values:
-        value = values[key]
-        name = _keys.get(key)
-        if name is None:
+    for key, value in values.items():
+        try:
+            name = _keys[key]
+        except KeyError:
             name = _new_key(key)
             if value is not None and redact.is_secret_key(key):
                 value = redact.MASK
@@ -72,10 +73,12 @@ def fields(values: dict[str, Any]) -> str:
                 value = _redacted(value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "...")
             value = quote(value if value.isascii() else plain(value))
         elif kind is int:
-            if not -_BIG <= value < _BIG:
+            if not _LEAST <= value < _BIG:
                 value = quote(str(clean_value(value)))
-        elif kind is float and value - value == 0.0:
+        elif kind is float:
             value = repr(value)
+            if "n" in value:  # nan, inf
+                value = quote(value)
         elif value is None:
             value = "null"
         elif kind is bool:

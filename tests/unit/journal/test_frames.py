@@ -2,11 +2,13 @@
 
 import glob
 import os
+import threading
 
 import pytest
 
 from flightlog.errors import SegmentError
-from flightlog.journal import reader
+from flightlog.journal import birth, reader
+from flightlog.journal import writer as writer_module
 from flightlog.journal.format import frame, parse_name, salt_of
 from flightlog.journal.writer import Writer
 
@@ -82,7 +84,34 @@ def test_foreign_names_are_not_ours(name):
     assert parse_name(name) is None
 
 
-def test_writer_rotates_and_nothing_is_between_segments(tmp_path):
+@pytest.fixture(params=["alone", "with another thread"])
+def company(request):
+    """The writer calls os.write while its thread is alone, and write(2) by ctypes while it is not (ADR 0009)."""
+    if request.param == "alone":
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("which", ["os.write", "ctypes"])
+def test_the_faster_call_is_made_while_it_may_be(tmp_path, monkeypatch, which):
+    calls = []
+    real = writer_module._os_write
+    monkeypatch.setattr(writer_module, "_os_write", lambda fd, data: calls.append("os.write") or real(fd, data))
+    monkeypatch.setattr(writer_module, "_companions", lambda: int(which == "ctypes"))
+    writer = Writer(str(tmp_path))
+    writer._state.write = lambda fd, data, size: calls.append("ctypes") or birth.plain_write(fd, data, size)
+    assert [writer.append(b"{}"), writer.append(b"{}")] == [1, 2]
+    assert calls[-1] == which
+    writer.close()
+
+
+def test_writer_rotates_and_nothing_is_between_segments(tmp_path, company):
     writer = Writer(str(tmp_path), rotate_bytes=20_000)
     numbers = [writer.append(b'{"i":%d}' % i) for i in range(5000)]
     assert numbers == list(range(1, 5001))
@@ -93,7 +122,7 @@ def test_writer_rotates_and_nothing_is_between_segments(tmp_path):
     writer.close()
 
 
-def test_nothing_exists_before_the_first_record_and_drops_are_counted(tmp_path):
+def test_nothing_exists_before_the_first_record_and_drops_are_counted(tmp_path, company):
     spool = tmp_path / "spool" / "1"
     writer = Writer(str(spool))
     assert not spool.exists()
@@ -102,7 +131,7 @@ def test_nothing_exists_before_the_first_record_and_drops_are_counted(tmp_path):
     assert writer.dropped == {"30/unwritable": 1}
 
 
-def test_forked_child_has_a_writer_of_its_own(tmp_path):
+def test_forked_child_has_a_writer_of_its_own(tmp_path, company):
     writer = Writer(str(tmp_path))
     assert writer.append(b'{"from":"parent"}')
     parent = writer.writer_id
@@ -129,7 +158,7 @@ def test_writer_takes_a_fresh_id_long_before_its_numbers_outgrow_the_checksum(tm
     assert sorted(seen) == sorted(b'{"i":%d}' % i for i in range(700))
 
 
-def test_large_records_end_a_segment_at_once(tmp_path):
+def test_large_records_end_a_segment_at_once(tmp_path, company):
     writer = Writer(str(tmp_path), rotate_bytes=100_000)
     for _ in range(8):
         assert writer.append(b'{"x":"%s"}' % (b"y" * 60_000))
