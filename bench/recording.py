@@ -17,7 +17,18 @@ from flightlog.journal.capture import CaptureWriter
 
 WRITERS = 8
 PATHS = ["orders/2026/part-%04d.csv" % n for n in range(64)]
-WORDS = ["customer", "region", "warehouse", "returned", "pending", "invoice", "reconciled", "skipped", "duplicate", "normalised"]
+WORDS = [
+    "customer",
+    "region",
+    "warehouse",
+    "returned",
+    "pending",
+    "invoice",
+    "reconciled",
+    "skipped",
+    "duplicate",
+    "normalised",
+]
 
 
 def spool_of(folder):

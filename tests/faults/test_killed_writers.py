@@ -80,8 +80,8 @@ def test_a_killed_program_and_the_database_agree_record_for_record(home, dsn, tm
             " WHERE logger IN ('native', 'std') AND NOT writer_id = ANY (%s) GROUP BY 1, writer_id",
             list(before),
         )
-        stored = {}
-        for name, numbers in rows:  # a birth that takes long gives a thread a writer of its own: the order is each writer's
+        stored = {}  # a birth that takes long gives a thread a writer of its own: the order is each writer's
+        for name, numbers in rows:
             assert numbers == sorted(numbers), f"seed {seed}: thread {name} is out of order"
             stored[name] = sorted(stored.get(name, []) + numbers)
         for name in "abcd":
