@@ -17,7 +17,18 @@ from flightlog.journal.capture import CaptureWriter
 
 WRITERS = 8
 PATHS = ["orders/2026/part-%04d.csv" % n for n in range(64)]
-WORDS = "customer region warehouse returned pending invoice reconciled skipped duplicate normalised".split()
+WORDS = [
+    "customer",
+    "region",
+    "warehouse",
+    "returned",
+    "pending",
+    "invoice",
+    "reconciled",
+    "skipped",
+    "duplicate",
+    "normalised",
+]
 
 
 def spool_of(folder):
@@ -37,7 +48,8 @@ def records(folder, count):
         subprocess.Popen([*command, str(share), str(n)], env=environment, stdin=subprocess.DEVNULL)
         for n, share in enumerate(shares)
     ]
-    if any([writer.wait() for writer in writers]):
+    codes = [writer.wait() for writer in writers]
+    if any(codes):
         raise RuntimeError("a pipeline of the benchmark failed")
 
 

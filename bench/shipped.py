@@ -1,7 +1,8 @@
 """One round of shipping in one process: `agent DSN HOME BATCH` ships a spool, `copy DSN FILE` sends the same rows by COPY alone.
 
 Owns: what is timed. Both read from the page cache, send to a database that has its partitions already, and say as one JSON object: rows,
-seconds, processor seconds of this process, and the most memory it had resident. `agent` with a fourth argument keeps in that file what it sent.
+seconds, processor seconds of this process and of the whole machine, and the most memory it had resident. `agent` with a fourth argument keeps in
+that file what it sent.
 """
 
 import json
@@ -29,6 +30,13 @@ def peak_megabytes():
     """Return the most memory this process has had resident; getrusage(2) would say its parent's."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmHWM:"))
+
+
+def machine_seconds():
+    """Return the processor time that everything on this machine has used."""
+    with open("/proc/stat") as file:
+        user, nice, system, _, _, interrupts, soft, *_ = map(int, file.readline().split()[1:])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def agent(dsn, home, batch_rows, sent=None):
@@ -74,13 +82,14 @@ class _Clock:
 
     def __enter__(self):
         self.rows = 0
+        self._machine = machine_seconds()
         self._began = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, *problem):
         wall, cpu = time.perf_counter(), time.process_time()
         self.said = {"rows": self.rows, "seconds": wall - self._began[0], "cpu": cpu - self._began[1]}
-        self.said["megabytes"] = peak_megabytes()
+        self.said.update(machine=machine_seconds() - self._machine, megabytes=peak_megabytes())
 
 
 class _Keeping(PostgresSink):

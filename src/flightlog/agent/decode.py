@@ -68,7 +68,7 @@ def decode(payload: bytes) -> Frame:
 def raw_text(raw: msgspec.Raw) -> str:
     """Return JSON text that was not looked into. Raises PoisonRecord when it is no UTF-8."""
     try:
-        return str(raw, "utf-8")  # type: ignore[arg-type]
+        return str(raw, "utf-8")
     except UnicodeDecodeError as problem:
         raise PoisonRecord(f"not UTF-8: {problem}", "", "22021") from problem
 

@@ -14,8 +14,8 @@ from ..errors import PoisonRecord
 from . import faults
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
-from .journal_tail import JournalTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
+from .journal_tail import JournalTail
 from .sink import Position, Sink
 from .sites import Sites
 from .spool import CAPTURE, Files
@@ -212,6 +212,8 @@ class Shipper:
         """Take a committed step as the new position, and get what it waits for."""
         tail = self._tails[step.writer]
         tail.position = step.position()
+        if step.moved:  # to the end of the queue: a batch may be full before everybody was read
+            self._tails[step.writer] = self._tails.pop(step.writer)
         if step.closed:
             self._tails.pop(step.writer).close()
             self._closed.add(step.writer)

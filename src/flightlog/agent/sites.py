@@ -13,7 +13,7 @@ import msgspec
 
 from .. import records
 from .copytext import escape
-from .decode import Frame, Record, decode, has_odd_escapes
+from .decode import Record, decode, has_odd_escapes
 
 MAX_SITES = 4096
 MAX_FRONT_BYTES = 1024
