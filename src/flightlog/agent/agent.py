@@ -7,15 +7,14 @@ Owns: the loop, its pauses, and its log. Leaves the work to `shipper`, `retire`,
 from __future__ import annotations
 
 import datetime
-import os
 import random
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 from .. import identity
 from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
+from ..system import os, time
 from .door import Door
 from .retire import KEPT_SECONDS, retire
 from .shipper import Shipper

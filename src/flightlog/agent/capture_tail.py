@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import bisect
 import json
-import os
-import time
 from typing import Any
 
 from .. import identity
@@ -19,6 +17,7 @@ from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
 from ..sdk import redact
+from ..system import os, time
 from .batch import BLOCK_ROWS, Gathering, RunUnknown
 from .copytext import DayMissing
 from .decode import clean, json_text

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from array import array
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
 from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
+from ..system import os
 from .batch import BLOCK_ROWS, Gathering, RunUnknown
 from .copytext import DayMissing
 from .decode import Frame, clean, raw_text

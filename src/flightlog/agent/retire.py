@@ -6,10 +6,8 @@ A file that reappears (power loss) is removed again: its writer is closed in the
 
 from __future__ import annotations
 
-import os
-import time
-
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
+from ..system import os, time
 from . import faults
 from .shipper import Shipper
 from .spool import CAPTURE, Files

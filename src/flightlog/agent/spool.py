@@ -5,7 +5,6 @@ Owns: listing, and which directories belong to this node's agent. Reads no conte
 
 from __future__ import annotations
 
-import os
 import stat
 
 from ..journal.format import (
@@ -17,6 +16,7 @@ from ..journal.format import (
     SEGMENT_SUFFIX,
     parse_name,
 )
+from ..system import os
 
 JOURNAL, CAPTURE = "journal", "capture"
 

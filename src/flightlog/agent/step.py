@@ -5,9 +5,9 @@ Owns: counting. The invariant that the store checks again: to_seq = seq + logs +
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from ..system import os
 from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage

@@ -6,7 +6,6 @@ being heard (D13: 5 s). Owns: fdatasync, the control page, pressure from the quo
 
 from __future__ import annotations
 
-import os
 import threading
 
 from .. import identity
@@ -15,6 +14,7 @@ from ..config.control import ControlPage
 from ..errors import SegmentError
 from ..journal import reader
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
+from ..system import os
 from .spool import CAPTURE, bytes_of, directories, look
 
 EVERY_SECONDS = 1.0

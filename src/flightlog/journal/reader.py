@@ -8,11 +8,11 @@ Leaves to the caller whether a bad tail is torn (its writer is dead), still bein
 
 from __future__ import annotations
 
-import os
 import stat
 from zlib import crc32
 
 from ..errors import SegmentError
+from ..system import os
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, MAX_PAYLOAD_BYTES, TAG
 
 TYPE_CHECKING = False

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import _thread
 import itertools
-import os
 import threading
-import time
 from zlib import crc32
 
 from .. import identity
+from ..system import native, os, time
 from . import birth
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
 
@@ -33,7 +32,6 @@ WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
-_os_write = os.write
 _companions = _thread._count  # how many threads this process has besides the main one
 _HEAD = FRAME_HEAD_BYTES
 _TAG = TAG << 24
@@ -58,6 +56,7 @@ class _State:
         "slow",
         "turns",
         "write",
+        "write_alone",
         "writer",
     )
 
@@ -76,8 +75,8 @@ class _State:
         self.turns: dict[int, tuple[int, object]] = {}
         self.dropped: dict[str, int] = {}
         self.owes = False
-        self.same_process = birth.fork_sentinel()
-        self.write = birth.fast_write or birth.plain_write
+        self.same_process = native.fork_sentinel()
+        self.write, self.write_alone = birth.write_calls()
 
 
 class Writer:
@@ -129,7 +128,9 @@ class Writer:
         frame = _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload
         try:
             # With company, giving the interpreter lock up would cost 5 ms; alone it costs nothing, and os.write is the faster call.
-            written = state.write(state.fd, frame, length + _HEAD) if _companions() else _os_write(state.fd, frame)
+            written = (
+                state.write(state.fd, frame, length + _HEAD) if _companions() else state.write_alone(state.fd, frame)
+            )
         except OSError:
             written = -1
         if written != length + _HEAD:
