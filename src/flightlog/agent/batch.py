@@ -15,7 +15,7 @@ from ..errors import PoisonRecord
 from . import faults
 from .copytext import Clock
 from .facts import RunFacts
-from .rows import identity_of
+from .rows import identity_of, level_of
 from .sink import Batch, DeadLetter, Sink
 from .sites import Sites
 
@@ -170,6 +170,7 @@ class Gathering:
                 run, seq, writer = identity_of(lines[0])
                 self.refuse(writer, seq, run, self._raw(kind, first), problem)
                 self.refused.setdefault(writer, []).append(kind)
+                self.runs[run].refused(kind == EVENT, level_of(lines[0]) if kind == LOG else 0)
                 return
             middle = len(lines) // 2
             self._bisect(transaction, kind, lines[:middle], first)

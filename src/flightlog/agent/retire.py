@@ -10,7 +10,7 @@ from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segme
 from ..system import os, time
 from . import faults
 from .shipper import Shipper
-from .spool import CAPTURE, Files
+from .spool import CAPTURE, Files, flush_folder
 
 KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
@@ -44,7 +44,7 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
             _remove(files)
             folders.add(files.directory)
     for folder in folders:
-        _flush(folder)
+        flush_folder(folder)
     return freed
 
 
@@ -70,16 +70,3 @@ def _remove(files: Files) -> None:
             os.unlink(os.path.join(files.directory, name))
         except OSError:
             continue
-
-
-def _flush(folder: str) -> None:
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(fd)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)

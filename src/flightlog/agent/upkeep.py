@@ -15,7 +15,7 @@ from ..errors import SegmentError
 from ..journal import reader
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
 from ..system import os
-from .spool import CAPTURE, bytes_of, directories, look
+from .spool import CAPTURE, bytes_of, directories, flush_folder, look
 
 EVERY_SECONDS = 1.0
 PRESSURES = ((0.95, 3), (0.85, 2), (0.70, 1))  # share of the quota, pressure
@@ -70,25 +70,31 @@ class Upkeep:
             self._page.set_state(self.pressure, self.disabled)
             self._page.beat()
         seen: dict[tuple[str, str, int], int] = {}
+        grown = set()
         for files in found.values():
             suffix = CAPTURE_SUFFIX if files.kind == CAPTURE else SEGMENT_SUFFIX
             for number, size in files.sizes.items():
                 key = (files.directory, files.writer, number)
-                seen[key] = size
-                if self._sizes.get(key) != size:
-                    _flush(os.path.join(files.directory, segment_name(files.writer, number, suffix)))
+                if key not in self._sizes:
+                    grown.add(files.directory)  # fsync(2): flushing a file does not flush its name
+                path = os.path.join(files.directory, segment_name(files.writer, number, suffix))
+                if self._sizes.get(key) == size or _flush(path):
+                    seen[key] = size  # what could not be flushed is tried again
+        for folder in grown:
+            flush_folder(folder)
         self._sizes = seen
         self.rounds += 1
 
 
-def _flush(path: str) -> None:
+def _flush(path: str) -> bool:
     try:
         fd = reader.open_segment(path)
     except (OSError, SegmentError):
-        return
+        return False
     try:
         os.fdatasync(fd)
+        return True
     except OSError:
-        pass
+        return False
     finally:
         os.close(fd)

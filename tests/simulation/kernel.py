@@ -1,0 +1,418 @@
+"""The system that simulated processes run on: descriptors, locks, pids, clocks; what `flightlog.system` stands for in the simulation.
+
+Every system call comes by `Kernel.call`: there a process dies (in a write also half way), another one gets its turn, or a fault begins. One
+process runs at a time, so a history is repeated by repeating the choices. Owns processes and time; leaves files to `disk`.
+"""
+
+import contextlib
+import errno
+import fcntl as real_fcntl
+import os as real_os
+import random
+import stat
+import time as real_time
+from types import SimpleNamespace
+
+from flightlog import system
+from flightlog.journal import writer as writer_module
+
+from .disk import Disk
+
+START_NS = 1_790_000_000_000_000_000
+
+
+class Killed(BaseException):
+    """The process is gone. Not an Exception: nothing may handle it."""
+
+
+class Process:
+    """One process. `trap`: (calls to go, action); the action returns None, or which part of a write is still made before the process dies."""
+
+    def __init__(self, pid, start):
+        self.pid, self.start = pid, start
+        self.fds = {}
+        self.alive = True
+        self.trap = None
+        self.calls = 0
+
+
+class Open:
+    def __init__(self, inode, flags):
+        self.inode, self.flags = inode, flags
+
+
+class Kernel:
+    """The machine. `choose` is the only source of chance."""
+
+    def __init__(self, seed=0):
+        self.choose = random.Random(seed)
+        self.disk = Disk()
+        self.wall_ns, self.mono_ns = START_NS, 10**12
+        self.boot = 1
+        self.processes = {}
+        self._next_pid = 100
+        self.current = self.spawn()  # whoever has no process of its own
+        self.scheduler = None
+        self.native = SimpleNamespace(fast_write=None, fork_sentinel=lambda: Sentinel(self), file_system_type=lambda fd: 0)
+
+    @contextlib.contextmanager
+    def playing(self):
+        """Be the system of the journal and the agent meanwhile."""
+        before = system.play(os=Os(self), fcntl=Fcntl(self), time=Time(self), native=self.native)
+        known = len(writer_module._writers)
+        try:
+            yield self
+        finally:
+            system.play(**before)
+            del writer_module._writers[known:]
+
+    # -- processes --------------------------------------------------------------------------------------------------
+
+    def spawn(self, parent=None):
+        pid = self._next_pid
+        self._next_pid += 1
+        process = self.processes[pid] = Process(pid, pid * 7)
+        if parent is not None:
+            process.fds = dict(parent.fds)  # locks are not inherited
+        return process
+
+    def reuse_pid(self, process):
+        """Let a new, unrelated process have the pid of a dead one."""
+        if not self.processes[process.pid].alive:
+            self.processes[process.pid] = Process(process.pid, process.start + 1)
+
+    def kill(self, process):
+        if process.alive:
+            process.alive = False
+            process.trap = None
+            for one in process.fds.values():
+                one.inode.locks.discard(process.pid)
+            process.fds.clear()
+
+    def as_process(self, process, action, *arguments):
+        """Run *action* as *process*; return what it returns, None when the process died in it."""
+        before, self.current = self.current, process
+        try:
+            return action(*arguments)
+        except Killed:
+            if process.alive:
+                raise
+            return None
+        finally:
+            self.current = before
+
+    def power_cut(self):
+        for process in self.processes.values():
+            if process is not self.current:
+                self.kill(process)
+        self.disk.crash(self.choose)
+        self.boot += 1
+        self.mono_ns = 10**9
+
+    def call(self, name):
+        """A system call begins. Returns None, or the part of a write that is made before the process dies."""
+        if self.scheduler is not None:
+            self.scheduler.pause()
+        process = self.current
+        if not process.alive:
+            raise Killed
+        process.calls += 1
+        self.mono_ns += 5_000
+        self.wall_ns += 5_000
+        if process.trap is not None:
+            left, action = process.trap
+            if left > 0:
+                process.trap = (left - 1, action)
+                return None
+            process.trap = None
+            part = action(name)
+            if not process.alive:
+                raise Killed
+            if part is not None:
+                if name != "write":
+                    self.kill(process)
+                    raise Killed
+                return part
+        return None
+
+    def sleep(self, seconds):
+        self.mono_ns += int(seconds * 1e9)
+        self.wall_ns += int(seconds * 1e9)
+
+
+class Sentinel:
+    def __init__(self, kernel):
+        self.kernel, self.pid = kernel, kernel.current.pid
+
+    def __getitem__(self, index):
+        return self.kernel.current.pid == self.pid
+
+
+class Time:
+    strftime, gmtime = staticmethod(real_time.strftime), staticmethod(real_time.gmtime)
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def time_ns(self):
+        self._kernel.wall_ns += 1000
+        return self._kernel.wall_ns
+
+    def time(self):
+        return self.time_ns() / 1e9
+
+    def monotonic_ns(self):
+        self._kernel.mono_ns += 1000
+        return self._kernel.mono_ns
+
+    def monotonic(self):
+        return self.monotonic_ns() / 1e9
+
+    def sleep(self, seconds):
+        if self._kernel.scheduler is not None:
+            self._kernel.scheduler.pause()
+        self._kernel.sleep(seconds)
+
+
+class Fcntl:
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def __getattr__(self, name):
+        if name[:2] in ("F_", "LO", "FD"):
+            return getattr(real_fcntl, name)
+        raise AttributeError(name)
+
+    def lockf(self, fd, command, *_):
+        self._kernel.call("lockf")
+        process = self._kernel.current
+        inode = process.fds[fd].inode
+        if inode.locks - {process.pid}:
+            raise BlockingIOError(errno.EAGAIN, "locked")
+        if command & real_fcntl.LOCK_EX:
+            inode.locks.add(process.pid)
+
+    def fcntl(self, fd, command, lowest):
+        assert command == real_fcntl.F_DUPFD_CLOEXEC
+        self._kernel.call("dupfd")
+        return Os.place(self._kernel.current, self._kernel.current.fds[fd], lowest)
+
+
+class Entry:
+    def __init__(self, name, inode):
+        self.name, self._inode = name, inode
+
+    def stat(self, follow_symlinks=True):
+        return status_of(self._inode)
+
+
+class Entries(list):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+def status_of(inode):
+    return SimpleNamespace(
+        st_mode=stat.S_IFREG | 0o600,
+        st_nlink=inode.links or 1,
+        st_size=len(inode.data),
+        st_blocks=len(inode.data) // 512 + 1,
+        st_mtime=inode.mtime / 1e9,
+        st_dev=1,
+        st_ino=inode.number,
+        st_uid=0,
+        st_gid=0,
+    )
+
+
+FOLDER = SimpleNamespace(
+    st_mode=stat.S_IFDIR | 0o700, st_nlink=2, st_size=0, st_blocks=1, st_mtime=0.0, st_dev=1, st_ino=0, st_uid=0, st_gid=0
+)
+
+
+class Paths:
+    join, basename, dirname, split, abspath = (
+        staticmethod(getattr(real_os.path, name)) for name in ("join", "basename", "dirname", "split", "normpath")
+    )
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    def isdir(self, path):
+        return path == "/proc/self" or path in self._kernel.disk.folders
+
+    def exists(self, path):
+        return self.isdir(path) or path in self._kernel.disk.names
+
+
+class Os:
+    """What of `os` the journal and the agent use; another name is an error."""
+
+    sep, pathsep = "/", ":"
+    fsdecode, fsencode, fspath = staticmethod(real_os.fsdecode), staticmethod(real_os.fsencode), staticmethod(real_os.fspath)
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+        self.path = Paths(kernel)
+        self.environ = {"FLIGHTLOG_NODE": "sim", "FLIGHTLOG_HOME": "/home"}
+
+    def __getattr__(self, name):
+        if name.startswith("O_"):
+            return getattr(real_os, name)
+        raise AttributeError(f"os.{name} is not simulated")
+
+    @staticmethod
+    def place(process, one, lowest=3):
+        fd = lowest
+        while fd in process.fds:
+            fd += 1
+        process.fds[fd] = one
+        return fd
+
+    def _open_of(self, fd):
+        one = self._kernel.current.fds.get(fd)
+        if one is None:
+            raise OSError(errno.EBADF, "bad file descriptor")
+        return one
+
+    def open(self, path, flags, mode=0o777, *, dir_fd=None):
+        self._kernel.call("open")
+        kernel, disk = self._kernel, self._kernel.disk
+        if dir_fd is not None:
+            path = self._open_of(dir_fd).inode.path + "/" + path
+        if path.startswith("/proc/"):
+            return self.place(kernel.current, Open(SimpleNamespace(data=self._proc(path), locks=set(), path=path), flags))
+        if path in disk.folders:
+            return self.place(kernel.current, Open(SimpleNamespace(path=path, locks=set(), data=b""), flags))
+        inode = disk.names.get(path)
+        if inode is None:
+            if not flags & real_os.O_CREAT:
+                raise FileNotFoundError(errno.ENOENT, "no such file", path)
+            inode = disk.create(path, kernel.wall_ns)
+        elif flags & real_os.O_EXCL:
+            raise FileExistsError(errno.EEXIST, "exists", path)
+        elif flags & real_os.O_TRUNC:
+            inode.data, inode.dirty = bytearray(), set()
+        return self.place(kernel.current, Open(inode, flags))
+
+    def _proc(self, path):
+        if path.endswith("boot_id"):
+            return b"%032x" % self._kernel.boot
+        process = self._kernel.processes.get(int(path.split("/")[2]))
+        if process is None or not process.alive:
+            raise FileNotFoundError(errno.ENOENT, "no such process", path)
+        return b"%d (python) R " % process.pid + b"0 " * 18 + b"%d 0" % process.start
+
+    def close(self, fd):
+        kernel = self._kernel
+        if not kernel.current.alive:
+            return
+        kernel.call("close")
+        one = self._open_of(fd)
+        del kernel.current.fds[fd]
+        one.inode.locks.discard(kernel.current.pid)  # closing any descriptor drops the process's lock
+
+    def write(self, fd, data):
+        kernel = self._kernel
+        part = kernel.call("write")
+        one = self._open_of(fd)
+        if part is not None:
+            kernel.disk.write(one.inode, bytes(data[: int(len(data) * part)]), kernel.wall_ns)
+            kernel.kill(kernel.current)
+            raise Killed
+        return kernel.disk.write(one.inode, bytes(data), kernel.wall_ns)
+
+    def read(self, fd, size):
+        return bytes(self._open_of(fd).inode.data[:size])
+
+    def pread(self, fd, size, offset):
+        self._kernel.call("pread")
+        return bytes(self._open_of(fd).inode.data[offset : offset + size])
+
+    def fstat(self, fd):
+        inode = self._open_of(fd).inode
+        return status_of(inode) if hasattr(inode, "number") else FOLDER
+
+    def stat(self, path):
+        if path in self._kernel.disk.folders:
+            return FOLDER
+        if path not in self._kernel.disk.names:
+            raise FileNotFoundError(errno.ENOENT, "no such file", path)
+        return status_of(self._kernel.disk.names[path])
+
+    def lstat(self, path):
+        return self.stat(path)
+
+    def unlink(self, path, *, dir_fd=None):
+        self._kernel.call("unlink")
+        if dir_fd is not None:
+            path = self._open_of(dir_fd).inode.path + "/" + path
+        self._kernel.disk.unlink(path)
+
+    def replace(self, old, new):
+        self._kernel.call("rename")
+        self._kernel.disk.rename(old, new)
+
+    def fsync(self, fd):
+        self._kernel.call("fsync")
+        inode = self._open_of(fd).inode
+        if self._kernel.disk.broken:
+            raise OSError(errno.EIO, "dead disk")
+        if hasattr(inode, "flush"):
+            inode.flush()
+        else:
+            self._kernel.disk.flush_folder(inode.path)
+
+    fdatasync = fsync
+
+    def dup2(self, fd, to, inheritable=True):
+        self._kernel.call("dup2")
+        process = self._kernel.current
+        one, old = self._open_of(fd), process.fds.get(to)
+        if old is not None:
+            old.inode.locks.discard(process.pid)
+        process.fds[to] = one
+        return to
+
+    def scandir(self, folder):
+        self._kernel.call("scandir")
+        if not isinstance(folder, str):
+            folder = self._open_of(folder).inode.path
+        if folder not in self._kernel.disk.folders:
+            raise FileNotFoundError(errno.ENOENT, "no such directory", folder)
+        names = sorted(self._kernel.disk.names.items())
+        self._kernel.choose.shuffle(names)
+        start = folder + "/"
+        return Entries(Entry(path[len(start) :], inode) for path, inode in names if path.startswith(start))
+
+    def listdir(self, folder):
+        return [entry.name for entry in self.scandir(folder)]
+
+    def mkdir(self, path, mode=0o777):
+        self._kernel.call("mkdir")
+        if path in self._kernel.disk.folders:
+            raise FileExistsError(errno.EEXIST, "exists", path)
+        self._kernel.disk.folders.add(path)
+
+    def makedirs(self, path, mode=0o777, exist_ok=False):
+        self._kernel.disk.folders.add(path)
+
+    def chmod(self, path, mode):
+        return None
+
+    fchmod = chmod
+
+    def getpid(self):
+        return self._kernel.current.pid
+
+    def geteuid(self):
+        return 0
+
+    def uname(self):
+        return SimpleNamespace(nodename="sim")
+
+    def urandom(self, size):
+        return self._kernel.choose.randbytes(size)
