@@ -293,7 +293,8 @@ class FakeBatch:
     def dead_letters(self, letters):
         self._reach("dead letters")
         for letter in letters:
-            assert (letter.writer, letter.seq) not in self.database.state.letters, "a dead letter twice"
+            if (letter.writer, letter.seq) in self.database.state.letters:
+                raise PositionConflict("a dead letter is there already", "", "FL002")
             self._letters[letter.writer, letter.seq] = letter.raw
 
     def apply_runs(self, runs):

@@ -112,7 +112,7 @@ class Disk:
             raise OSError(errno.ENOSPC, "disk full")
         taken = data[:room]
         begin = inode.append(taken, now)
-        if len(taken) == len(data):
+        if len(taken) == len(data) and inode.path.endswith(".seg"):
             found = ID.search(data)
             if found:
                 inode.placed[int(found.group(1))] = (begin, bytes(data))

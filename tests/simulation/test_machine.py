@@ -41,7 +41,7 @@ quick = st.one_of(
     st.tuples(st.just("kill_program"), st.fixed_dictionaries({"program": which})),
     st.tuples(
         st.just("kill_in_append"),
-        st.fixed_dictionaries({"program": which, "calls": st.integers(0, 6), "part": st.integers(0, 8), "kind": kinds}),
+        st.fixed_dictionaries({"program": which, "calls": few, "part": st.integers(0, 8), "kind": kinds}),
     ),
     st.tuples(st.just("second_agent"), st.just({})),
     st.tuples(st.just("database_kill"), st.just({"lost_commits": 0})),

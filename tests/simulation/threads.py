@@ -21,6 +21,7 @@ class Scheduler:
         for thread in threads:
             thread.start()
         outer, self.kernel.scheduler = self.kernel.scheduler, self
+        current = self.kernel.current
         try:
             turn = 0
             while self._alive:
@@ -29,7 +30,7 @@ class Scheduler:
                 gates[self._alive[choice % len(self._alive)]].release()
                 self._main.acquire()
         finally:
-            self.kernel.scheduler = outer
+            self.kernel.scheduler, self.kernel.current = outer, current
             for thread in threads:
                 thread.join()
         if self.problem is not None:
@@ -47,7 +48,7 @@ class Scheduler:
     def _work(self, number, gate, process):
         self._mine[threading.get_ident()] = gate
         gate.acquire()
-        before, self.kernel.current = self.kernel.current, process
+        self.kernel.current = process
         try:
             self.tasks[number]()
         except Killed:
@@ -55,5 +56,4 @@ class Scheduler:
         except BaseException as problem:
             self.problem = problem
         self._alive.remove(number)
-        self.kernel.current = before
         self._main.release()

@@ -34,7 +34,8 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
         if not closed and position is None:
             continue
         youngest = max(files.times.values(), default=0.0)
-        old_enough = now - youngest > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
+        # A clock that was put back leaves files of the future: they are old as well, or they would fill the spool until it has caught up.
+        old_enough = abs(now - youngest) > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
         for number in sorted(files.sizes):
             acknowledged = closed or (position is not None and number < position.segno)
             if acknowledged and (old_enough or (not spare and not closed)):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from .._version import __version__
-from ..errors import CommitUnknown, Fenced, SinkError, SinkUnavailable
+from ..errors import CommitUnknown, Fenced, PositionConflict, SinkError, SinkUnavailable
 from . import partitions
 from .db import Connection, connect, translate
 from .queries import named
@@ -198,6 +198,8 @@ class PostgresBatch:
                 cursor.executemany(
                     self._sql["dead_letter"].encode(), [dict(letter._asdict(), node=self._node) for letter in letters]
                 )
+        except psycopg.errors.UniqueViolation as problem:  # somebody else has shipped these
+            raise PositionConflict("a refused record is kept already", "positions are read back", "FL002") from problem
         except psycopg.Error as problem:
             raise translate(problem, "cannot keep refused records") from problem
 
