@@ -209,6 +209,13 @@ def break_disk(world, broken):
 
 
 @action
+def bad_sector(world, which, bad):
+    segments = list(world.kernel.disk.segments().values())
+    if segments:
+        segments[which % len(segments)].unreadable = bad
+
+
+@action
 def clock_jump(world, seconds):
     world.clock_jump(seconds)
 

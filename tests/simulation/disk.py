@@ -23,6 +23,7 @@ class Inode:
         self.locks = set()  # pids that hold the POSIX lock
         self.placed = {}
         self.wounds = []
+        self.unreadable = False
 
     def append(self, data, now):
         begin = len(self.data)

@@ -199,10 +199,13 @@ class Fcntl:
 
 
 class Entry:
-    def __init__(self, name, inode):
-        self.name, self._inode = name, inode
+    def __init__(self, name, inode, kernel):
+        self.name, self._inode, self._kernel = name, inode, kernel
 
     def stat(self, follow_symlinks=True):
+        self._kernel.call("stat")
+        if not self._inode.links:
+            raise FileNotFoundError(errno.ENOENT, "no such file", self.name)
         return status_of(self._inode)
 
 
@@ -330,7 +333,10 @@ class Os:
 
     def pread(self, fd, size, offset):
         self._kernel.call("pread")
-        return bytes(self._open_of(fd).inode.data[offset : offset + size])
+        inode = self._open_of(fd).inode
+        if inode.unreadable:
+            raise OSError(errno.EIO, "bad sector", inode.path)
+        return bytes(inode.data[offset : offset + size])
 
     def fstat(self, fd):
         inode = self._open_of(fd).inode
@@ -383,10 +389,14 @@ class Os:
             folder = self._open_of(folder).inode.path
         if folder not in self._kernel.disk.folders:
             raise FileNotFoundError(errno.ENOENT, "no such directory", folder)
-        names = sorted(self._kernel.disk.names.items())
-        self._kernel.choose.shuffle(names)
         start = folder + "/"
-        return Entries(Entry(path[len(start) :], inode) for path, inode in names if path.startswith(start))
+        found = {}
+        for _ in range(2):  # readdir(3): what is created meanwhile may be seen or not
+            names = [path for path in sorted(self._kernel.disk.names) if path.startswith(start) and path not in found]
+            self._kernel.choose.shuffle(names)
+            found.update((path, self._kernel.disk.names[path]) for path in names[: (len(names) + 1) // 2 if not found else None])
+            self._kernel.call("getdents")
+        return Entries(Entry(path[len(start) :], inode, self._kernel) for path, inode in found.items())
 
     def listdir(self, folder):
         return [entry.name for entry in self.scandir(folder)]

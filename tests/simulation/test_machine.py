@@ -128,6 +128,7 @@ class Delivery(RuleBasedStateMachine):
     flip_bit = told("flip_bit", which=which, bit=st.integers(0, 10**6))
     fill_disk = told("fill_disk", room=st.sampled_from([None, None, 0, 30, 400]))
     break_disk = told("break_disk", broken=st.sampled_from([False, False, True]))
+    bad_sector = told("bad_sector", which=which, bad=st.booleans())
     clock_jump = told("clock_jump", seconds=st.sampled_from([-1e9, -90000.0, -5.0, 3.0, 90000.0, 3e9]))
     wait = told("wait", seconds=st.sampled_from([0.1, 2.0, 100.0, 5000.0]))
 

@@ -293,6 +293,8 @@ class World:
         """Mend everything, end all programs and ship what there is."""
         kernel, database = self.kernel, self.database
         kernel.disk.capacity, kernel.disk.broken = None, False
+        for inode in kernel.disk.everything:
+            inode.unreadable = False
         database.finish_late()
         database.plan, database.terminates = None, True
         database.start()

@@ -66,6 +66,7 @@ class Agent:
         self._next_beat = self._next_alive = self._next_retire = 0.0
         self._stopped = False
         self._rows = 0
+        self._unreadable: dict[str, str] = {}  # as last said
         self._unsettled = True  # whether runs may have been lost since this was last looked at
 
     def stop(self) -> None:
@@ -172,6 +173,10 @@ class Agent:
             self._drop_sink()
             raise
         self._rows += done.rows
+        for writer, problem in self._shipper.unreadable.items():
+            if self._unreadable.get(writer) != problem:
+                self.say(f"writer {writer} is held up: {problem}")
+        self._unreadable = dict(self._shipper.unreadable)
         self._unsettled = self._unsettled or done.closed > 0
         if self._unsettled and look_alive and not done.more:
             for run in self._sink.lost(self._shipper.living_runs(found)):

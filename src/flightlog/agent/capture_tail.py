@@ -54,6 +54,7 @@ class CaptureTail:
         self.pipeline = str(self.meta.get("pipeline") or "unknown")
         self._source = "stderr" if self.meta.get("stream") == "stderr" else "stdout"
         self._dead = False
+        self._found_dead: Files | None = None  # the look at which it was found dead
         self._rows: LogRows | None = None
         self._index: dict[int, tuple[list[int], list[int], int]] = {}
         self._arrived = (-1, 0, 0, 0)
@@ -96,21 +97,27 @@ class CaptureTail:
                     boot if isinstance(boot, str) else "",
                     META_SUFFIX,
                 )
+            self._found_dead = files
         return not self._dead
 
+    def wants_a_look(self, files: Files) -> bool:
+        """Tell whether the end came after *files* were listed: there may be segments that are not among them."""
+        return self._dead and files is self._found_dead
+
     def read(self, files: Files, into: Gathering, step: Step) -> bool:
-        """Read on from where *step* stands, about one window; tell whether that brought anything. Raises SinkError."""
+        """Read on from where *step* stands, about one window; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
         before = (step.segno, step.offset, step.closed)
+        over = self._dead and not self.wants_a_look(files)
         window = WINDOW_BYTES
         while not into.is_full() and not step.blocked:
             parts = self._bytes(files, step, window)
             data = b"".join(part for _, _, part in parts)
             whole = len(data) < window
             if not data:
-                step.closed = self._dead
+                step.closed = over
                 break
             patient = not self._waited(len(data)) if whole else window < WIDE_BYTES
-            lines, used = split(data, self._dead and whole, patient)
+            lines, used = split(data, over and whole, patient)
             if not lines and used == 0:
                 if whole:
                     break
@@ -122,7 +129,7 @@ class CaptureTail:
                     break
             else:
                 step.segno, step.offset = self._place(parts, used)
-            if not (self._dead and whole):
+            if not (over and whole):
                 break
         return (step.segno, step.offset, step.closed) != before
 
@@ -135,7 +142,10 @@ class CaptureTail:
         return now - self._open_since > PATIENCE_SECONDS
 
     def _bytes(self, files: Files, step: Step, window: int) -> list[tuple[int, int, bytes]]:
-        """Return up to *window* bytes from the position on: (segment, offset, bytes). A later segment is looked for first."""
+        """Return up to *window* bytes from the position on: (segment, offset, bytes). A later segment is looked for first.
+
+        Raises OSError, SegmentError: what cannot be read now is not the end.
+        """
         parts: list[tuple[int, int, bytes]] = []
         number, offset, room = step.segno, step.offset, window
         while room > 0:
@@ -146,7 +156,7 @@ class CaptureTail:
                     fd = reader.open_segment(
                         os.path.join(files.directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
                     )
-                except (OSError, SegmentError):
+                except FileNotFoundError:
                     break
                 try:
                     data = os.pread(fd, room, offset)

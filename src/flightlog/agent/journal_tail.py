@@ -51,6 +51,7 @@ class JournalTail:
         self._fd = -1
         self._fd_number = -1
         self._dead = False
+        self._found_dead: Files | None = None  # the look at which it was found dead
         self._ripe = -1  # a later segment that was seen to hold a record
         self._rows: LogRows | None = None
         self.head = self._read_head(files)
@@ -85,14 +86,20 @@ class JournalTail:
             self._dead = not writer_is_alive(
                 files.directory, self.writer, head.get("pid", 0), head.get("start", 0), head.get("boot", "")
             )
+            self._found_dead = files
         return not self._dead
 
+    def wants_a_look(self, files: Files) -> bool:
+        """Tell whether the writer died after *files* were listed: it may have begun segments that are not among them."""
+        return self._dead and files is self._found_dead
+
     def read(self, files: Files, into: Gathering, step: Step) -> bool:
-        """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SinkError."""
+        """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
         before = (step.segno, step.offset, step.closed)
-        while not into.is_full() and not step.blocked and self._open(files, step):
+        over = self._dead and not self.wants_a_look(files)
+        while not into.is_full() and not step.blocked and self._open(files, step, over):
             later = files.next_after(step.segno)
-            may_leave = later is not None and (self._dead or self._is_ripe(files, later))
+            may_leave = later is not None and (over or self._is_ripe(files, step.segno, later))
             chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
             if chunk.frames:
                 if not self._take(chunk.frames, step, into) or chunk.stop == reader.MORE:
@@ -108,17 +115,17 @@ class JournalTail:
                 step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
                 step.go_on(later)
             else:
-                if self._dead and later is None:
+                if over and later is None:
                     step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
                     step.closed = True
                 break
         return (step.segno, step.offset, step.closed) != before
 
-    def _open(self, files: Files, step: Step) -> bool:
+    def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
             if later is None:
-                step.closed = self._dead
+                step.closed = over
                 return False
             step.go_on(later)
         if self._fd_number != step.segno:
@@ -127,13 +134,21 @@ class JournalTail:
                 self._fd = reader.open_segment(
                     os.path.join(files.directory, segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
                 )
-            except (OSError, SegmentError):
+            except FileNotFoundError:
                 return False
             self._fd_number = step.segno
         return True
 
-    def _is_ripe(self, files: Files, number: int) -> bool:
-        """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
+    def _is_ripe(self, files: Files, current: int, number: int) -> bool:
+        """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before.
+
+        Not while there is one in between: it was made while the directory was listed, and not seen.
+        """
+        if self._ripe != number and any(
+            os.path.exists(os.path.join(files.directory, segment_name(self.writer, between)))
+            for between in range(current + 1, number)
+        ):
+            return False
         if self._ripe != number:
             try:
                 fd = reader.open_segment(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
-from ..errors import PoisonRecord
+from ..errors import PoisonRecord, SegmentError
 from . import faults
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
@@ -51,6 +51,7 @@ class Shipper:
         self._closed: set[str] = set()  # writers shipped to their end
         self._clock = Clock(set())
         self._sites = Sites()
+        self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -96,6 +97,7 @@ class Shipper:
         return sorted(runs)
 
     def _ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
+        self.unreadable.clear()
         self._meet(found)
         ready = []
         for writer, tail in self._tails.items():
@@ -130,7 +132,8 @@ class Shipper:
         if len(self._tails) > MAX_OPEN:
             for tail in ready:
                 tail.close()
-        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved))
+        again = any(tail.wants_a_look(found[tail.writer]) for tail in ready)
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
     def _meet(self, found: dict[str, Files]) -> None:
         """Make tails of writers not met before, from the positions that the sink knows."""
@@ -146,10 +149,14 @@ class Shipper:
             files = found[writer]
             if position.closed:
                 self._closed.add(writer)
-            elif files.kind == CAPTURE:
-                self._tails[writer] = CaptureTail(files, position)
             else:
-                self._tails[writer] = JournalTail(files, position, self._home)
+                try:
+                    self._tails[writer] = self._follow(files, position)
+                except OSError as problem:
+                    self.unreadable[writer] = str(problem)
+
+    def _follow(self, files: Files, position: Position) -> Tail:
+        return CaptureTail(files, position) if files.kind == CAPTURE else JournalTail(files, position, self._home)
 
     def _learn(self, runs: set[str]) -> None:
         unknown = sorted(run for run in runs if run not in self._runs)
@@ -169,7 +176,11 @@ class Shipper:
             again = []
             for tail in turn:
                 step = steps[tail.writer]
-                advanced = tail.read(found[tail.writer], into, step)
+                try:
+                    advanced = tail.read(found[tail.writer], into, step)
+                except (OSError, SegmentError) as problem:  # holds up this writer and no other one
+                    self.unreadable[tail.writer] = str(problem)
+                    continue
                 if isinstance(step.wants, DayMissing) and not into.streaming:
                     self._prepare({step.wants.day})
                     step.wants = None

@@ -156,7 +156,10 @@ class Writer:
     def close(self) -> None:
         """Declare drops that nothing declared yet and let go of the files. A later append begins a new writer."""
         state = self._current()
-        if state.owes:
+        if state.owes and (state.bad or state.fd < 0):
+            state.retry_at = 0.0
+            self._rotate(state)  # behind half a frame nothing may stand; the next header carries the counts
+        elif state.owes:
             self._declare(state)
         self._state = _State()
         birth.close_ours(state.fd, state.inodes)
