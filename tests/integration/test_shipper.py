@@ -339,7 +339,9 @@ def test_a_captured_line_has_the_time_its_last_byte_came(dsn, home):
     writer.end()
     ship_all(shipper_for(dsn, home), spool)
     assert messages(dsn) == ["a", "b", "cc", "d", *["e"] * 40, "f" * 20, "g"]
-    assert [at for (at,) in fetch(dsn, "SELECT extract(epoch FROM ts)::bigint FROM pipeline_logs ORDER BY pos")] == expected
+    assert [
+        at for (at,) in fetch(dsn, "SELECT extract(epoch FROM ts)::bigint FROM pipeline_logs ORDER BY pos")
+    ] == expected
 
 
 def test_the_server_goes_away_in_a_batch(dsn, home):
