@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import psycopg
 
@@ -18,15 +19,16 @@ from flightlog.store.embedded import EmbeddedServer
 from flightlog.store.migrate import migrate
 
 from . import recording, results
+from .shipped import machine_seconds
 
 TITLE = "Shipping"
-ROUNDS = 9
+ROUNDS = 7
 RECORDS = 240_000
 BATCHES = (1_000, 5_000, 20_000)
 DEFAULT_BATCH = 20_000
 ROUND_SECONDS = 120
-QUIET = 0.1  # of a core, used by others: a pair of rounds with more is repeated,
-TRIES = 12  # at most so often; then the quietest counts
+QUIET = 0.1  # of a core, used by others: pairs of rounds wait for that, and are repeated when it was more,
+PATIENCE_SECONDS = 900  # until so much was spent on that, over all; then the quietest of the pairs that were run counts
 RECORDS_KIND, LINES_KIND = "records", "captured lines"
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -45,13 +47,15 @@ class Case:
         if said["rows"] < RECORDS or said["stored"] != said["rows"]:
             raise RuntimeError(f"{self.kind}: {RECORDS} records, {said['rows']} shipped, {said['stored']} stored")
 
-    def run(self, server, backwards):
-        """Run a round of each, again while others disturb them; which comes first alternates."""
+    def run(self, server, patience, backwards):
+        """Run a round of each, again while others disturb them and *patience* lasts; which comes first alternates."""
         pairs = []
-        for _ in range(TRIES):
+        while not pairs or (_others(pairs[-1]) > QUIET and patience.left > 0):
+            began = time.monotonic()
+            patience.wait_for_quiet()
             pairs.append(self._pair(server, backwards))
-            if _others(pairs[-1]) <= QUIET:
-                break
+            if len(pairs) > 1:
+                patience.left -= time.monotonic() - began
         for what, said in min(pairs, key=_others).items():
             self.rounds[what].append(said)
 
@@ -83,6 +87,22 @@ def _others(pair):
 
 def _per_second(said):
     return said["rows"] / said["seconds"]
+
+
+class Patience:
+    """How many seconds may still be spent on waiting for others on this machine."""
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def wait_for_quiet(self):
+        """Return when others have used little for a second, or patience is at its end."""
+        while self.left > 0:
+            before = machine_seconds()
+            time.sleep(1)
+            self.left -= 1
+            if machine_seconds() - before <= QUIET:
+                return
 
 
 class Server:
@@ -161,9 +181,10 @@ def measure(rounds=ROUNDS, batches=BATCHES):
         cases = [Case(kind, home, batch) for kind, home in homes.items() for batch in batches]
         for case in cases:
             case.prepare(server)
+        patience = Patience(PATIENCE_SECONDS)
         for number in range(rounds):
             for case in cases:
-                case.run(server, number % 2 == 1)
+                case.run(server, patience, number % 2 == 1)
         return cases
     finally:
         if server is not None:
@@ -215,7 +236,7 @@ def run():
 segments in a spool to committed rows with their positions, counts and ledger. COPY: the same rows as the text that the agent made of them, in the same
 transactions, from memory, into the same table with the same indexes. The embedded server flushes each commit to disk. Server and client share two cores:
 the processor time of both, per row, is in the table (user and system; the server's is that of all its processes). Others on this machine used
-{others:.0%} of a core in the median pair of rounds, {worst:.0%} in the worst; pairs in which they used more than {QUIET:.0%} were repeated, at most {TRIES} times."""
+{others:.0%} of a core in the median pair of rounds, {worst:.0%} in the worst; pairs in which they used more than {QUIET:.0%} were repeated while there was patience."""
     records = (
         f"Records of {recording.WRITERS} pipelines, half through `logging`, half native with none to three fields:"
     )
