@@ -29,6 +29,7 @@ LEVEL_NUMBERS.update(
 
 RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
 STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
+STORE_REGRESSED = "store.regressed"
 DROPS, WRITER_ENDED = "drops", "writer.ended"
 # What must never be shed: without these nobody could say how a run ended.
 KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ENDED, DROPS, WRITER_ENDED))

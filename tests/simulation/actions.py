@@ -200,11 +200,13 @@ def flip_bit(world, which, bit):
 
 @action
 def fill_disk(world, room):
+    world.hints_failed = world.hints_failed or room is not None
     world.kernel.disk.capacity = None if room is None else world.kernel.disk.used() + room
 
 
 @action
 def break_disk(world, broken):
+    world.hints_failed = world.hints_failed or broken
     world.kernel.disk.broken = broken
 
 

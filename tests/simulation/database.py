@@ -272,7 +272,9 @@ class FakeBatch:
                 raise PoisonRecord("no partition", "", "23514")
             found = ID.search(line)
             text = fields[8]
-            made.append((kind, run.decode(), int(seq), writer.decode(), int(pos), int(found.group(1)) if found else None, text))
+            made.append(
+                (kind, run.decode(), int(seq), writer.decode(), int(pos), int(found.group(1)) if found else None, text)
+            )
         return made
 
     @staticmethod
@@ -342,7 +344,11 @@ class FakeBatch:
     def apply(self, state):
         for step in self._advances:
             known = state.writers.get(step["writer"])
-            row = dict(known) if known else {"stored": 0, "dead": 0, "corrupt": 0, "torn": 0, "gap": 0, "run": step["run"]}
+            row = (
+                dict(known)
+                if known
+                else {"stored": 0, "dead": 0, "corrupt": 0, "torn": 0, "gap": 0, "run": step["run"]}
+            )
             dropped = max(step["dropped"], known["at"].dropped if known else 0)
             row["at"] = Position(
                 step["to_segno"],
@@ -360,7 +366,10 @@ class FakeBatch:
             days = [day for writer, day in state.ledger if writer == step["writer"]]
             day = max([*days, self.database.today()])
             old = state.ledger.get((step["writer"], day))
-            start, end = (step["segno"], step["offset"], step["seq"]), (step["to_segno"], step["to_offset"], step["to_seq"])
+            start, end = (
+                (step["segno"], step["offset"], step["seq"]),
+                (step["to_segno"], step["to_offset"], step["to_seq"]),
+            )
             assert old is None or old[1] == start
             state.ledger[step["writer"], day] = (old[0] if old else start, end)
         for advance in self._run_advances:

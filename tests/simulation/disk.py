@@ -49,7 +49,9 @@ class Inode:
     def settle(self, choose):
         """Be what a power cut leaves."""
         seen, kept = bytes(self.data), self.durable
-        size = choose.choice([len(kept), len(seen), choose.randint(min(len(kept), len(seen)), max(len(kept), len(seen)))])
+        size = choose.choice(
+            [len(kept), len(seen), choose.randint(min(len(kept), len(seen)), max(len(kept), len(seen)))]
+        )
         out = bytearray(size)
         for page in range((size + PAGE - 1) // PAGE):
             begin, end = page * PAGE, min(size, page * PAGE + PAGE)

@@ -53,7 +53,9 @@ class Kernel:
         self._next_pid = 100
         self.current = self.spawn()  # whoever has no process of its own
         self.scheduler = None
-        self.native = SimpleNamespace(fast_write=None, fork_sentinel=lambda: Sentinel(self), file_system_type=lambda fd: 0)
+        self.native = SimpleNamespace(
+            fast_write=None, fork_sentinel=lambda: Sentinel(self), file_system_type=lambda fd: 0
+        )
 
     @contextlib.contextmanager
     def playing(self):
@@ -232,7 +234,15 @@ def status_of(inode):
 
 
 FOLDER = SimpleNamespace(
-    st_mode=stat.S_IFDIR | 0o700, st_nlink=2, st_size=0, st_blocks=1, st_mtime=0.0, st_dev=1, st_ino=0, st_uid=0, st_gid=0
+    st_mode=stat.S_IFDIR | 0o700,
+    st_nlink=2,
+    st_size=0,
+    st_blocks=1,
+    st_mtime=0.0,
+    st_dev=1,
+    st_ino=0,
+    st_uid=0,
+    st_gid=0,
 )
 
 
@@ -255,12 +265,16 @@ class Os:
     """What of `os` the journal and the agent use; another name is an error."""
 
     sep, pathsep = "/", ":"
-    fsdecode, fsencode, fspath = staticmethod(real_os.fsdecode), staticmethod(real_os.fsencode), staticmethod(real_os.fspath)
+    fsdecode, fsencode, fspath = (
+        staticmethod(real_os.fsdecode),
+        staticmethod(real_os.fsencode),
+        staticmethod(real_os.fspath),
+    )
 
     def __init__(self, kernel):
         self._kernel = kernel
         self.path = Paths(kernel)
-        self.environ = {"FLIGHTLOG_NODE": "sim", "FLIGHTLOG_HOME": "/home"}
+        self.environ = {"FLIGHTLOG_NODE": "sim", "FLIGHTLOG_HOME": "/home", "FLIGHTLOG_SPOOL": "/spool"}
 
     def __getattr__(self, name):
         if name.startswith("O_"):
@@ -287,7 +301,9 @@ class Os:
         if dir_fd is not None:
             path = self._open_of(dir_fd).inode.path + "/" + path
         if path.startswith("/proc/"):
-            return self.place(kernel.current, Open(SimpleNamespace(data=self._proc(path), locks=set(), path=path), flags))
+            return self.place(
+                kernel.current, Open(SimpleNamespace(data=self._proc(path), locks=set(), path=path), flags)
+            )
         if path in disk.folders:
             return self.place(kernel.current, Open(SimpleNamespace(path=path, locks=set(), data=b""), flags))
         inode = disk.names.get(path)
@@ -394,7 +410,9 @@ class Os:
         for _ in range(2):  # readdir(3): what is created meanwhile may be seen or not
             names = [path for path in sorted(self._kernel.disk.names) if path.startswith(start) and path not in found]
             self._kernel.choose.shuffle(names)
-            found.update((path, self._kernel.disk.names[path]) for path in names[: (len(names) + 1) // 2 if not found else None])
+            found.update(
+                (path, self._kernel.disk.names[path]) for path in names[: (len(names) + 1) // 2 if not found else None]
+            )
             self._kernel.call("getdents")
         return Entries(Entry(path[len(start) :], inode, self._kernel) for path, inode in found.items())
 

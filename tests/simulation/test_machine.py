@@ -35,9 +35,14 @@ def told(name, **strategies):
 
 
 quick = st.one_of(
-    st.tuples(st.just("append"), st.fixed_dictionaries({"program": which, "kind": kinds, "count": st.integers(1, 6), "size": st.just(150)})),
+    st.tuples(
+        st.just("append"),
+        st.fixed_dictionaries({"program": which, "kind": kinds, "count": st.integers(1, 6), "size": st.just(150)}),
+    ),
     st.tuples(st.just("rotate"), st.fixed_dictionaries({"program": which})),
-    st.tuples(st.just("fork"), st.fixed_dictionaries({"program": which, "hooked": st.booleans(), "count": st.integers(1, 3)})),
+    st.tuples(
+        st.just("fork"), st.fixed_dictionaries({"program": which, "hooked": st.booleans(), "count": st.integers(1, 3)})
+    ),
     st.tuples(st.just("kill_program"), st.fixed_dictionaries({"program": which})),
     st.tuples(
         st.just("kill_in_append"),
@@ -45,7 +50,10 @@ quick = st.one_of(
     ),
     st.tuples(st.just("second_agent"), st.just({})),
     st.tuples(st.just("database_kill"), st.just({"lost_commits": 0})),
-    st.tuples(st.just("net_cut"), st.fixed_dictionaries({"calls": st.integers(0, 12), "when": st.sampled_from(["before", "after", "late"])})),
+    st.tuples(
+        st.just("net_cut"),
+        st.fixed_dictionaries({"calls": st.integers(0, 12), "when": st.sampled_from(["before", "after", "late"])}),
+    ),
     st.tuples(st.just("clock_jump"), st.fixed_dictionaries({"seconds": st.sampled_from([-90000.0, -5.0, 90000.0])})),
     st.tuples(st.just("flip_bit"), st.fixed_dictionaries({"which": which, "bit": st.integers(0, 10**6)})),
 )
@@ -58,7 +66,11 @@ class Delivery(RuleBasedStateMachine):
 
     world = None
 
-    @initialize(number=st.integers(0, 1 << 30), batch_rows=st.sampled_from([2, 5, 40]), rotate=st.sampled_from([500, 1500, 9000]))
+    @initialize(
+        number=st.integers(0, 1 << 30),
+        batch_rows=st.sampled_from([2, 5, 40]),
+        rotate=st.sampled_from([500, 1500, 9000]),
+    )
     def begin(self, number, batch_rows, rotate):
         self.history = []
         self.begun = (number, batch_rows, rotate)

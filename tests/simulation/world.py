@@ -68,6 +68,7 @@ class World:
         self._patches = [mock.patch(name, value) for name, value in SMALL.items()]
         self._playing = self.kernel.playing()
         self.steps = 0
+        self.hints_failed = False
 
     def __enter__(self):
         self._playing.__enter__()
@@ -135,7 +136,11 @@ class World:
         old = program.writer._state
         writer._state = state = object.__new__(type(old))
         for name in type(old).__slots__:
-            setattr(state, name, copy.copy(getattr(old, name)) if name in ("inodes", "turns", "dropped") else getattr(old, name))
+            setattr(
+                state,
+                name,
+                copy.copy(getattr(old, name)) if name in ("inodes", "turns", "dropped") else getattr(old, name),
+            )
         state.next, state.numbers = (copy.copy(call.__self__).__next__ for call in (old.next, old.numbers))
         child = Program(self, process, writer, program.run)
         self.programs.append(child)
@@ -258,10 +263,6 @@ class World:
         seat.process.trap = None
         if done and not self.kernel.disk.broken:
             self.model.promised |= known
-
-    def own_writers(self):
-        """Writers of agents that live: they are not closed before their process ends."""
-        return set()
 
     # -- the rest of the world ------------------------------------------------------------------------------------
 

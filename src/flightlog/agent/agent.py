@@ -12,10 +12,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .. import identity
+from .. import identity, records
 from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
 from ..system import os, time
+from .acknowledged import Acknowledged
 from .door import Door
+from .notice import write_notice
+from .regression import declare, recognise
 from .retire import KEPT_SECONDS, retire
 from .shipper import Shipper
 from .sink import Sink
@@ -23,6 +26,7 @@ from .spool import Files, bytes_of, directories, look
 from .upkeep import Upkeep
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+MAX_CONFLICTS = 3
 BEAT_SECONDS, ALIVE_SECONDS, RETIRE_SECONDS = 5.0, 1.0, 10.0
 
 
@@ -59,6 +63,7 @@ class Agent:
         self._kept_seconds = kept_seconds
         self.node = identity.node_name()
         self.quiet = False
+        self._acknowledged = Acknowledged(home)
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
         self._pause = 0.0
@@ -66,6 +71,7 @@ class Agent:
         self._next_beat = self._next_alive = self._next_retire = 0.0
         self._stopped = False
         self._rows = 0
+        self._conflicts = 0  # in a row
         self._unreadable: dict[str, str] = {}  # as last said
         self._unsettled = True  # whether runs may have been lost since this was last looked at
 
@@ -111,6 +117,7 @@ class Agent:
 
     def close(self) -> None:
         """Let go of the sink."""
+        self._acknowledged.save()
         if self._shipper is not None:
             self._shipper.forget()
         if self._sink is not None:
@@ -125,6 +132,7 @@ class Agent:
         if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
             self._sink.beat(self.status())
+            self._acknowledged.save()
         self._pause = 0.0
         if self._said:
             self.say("the store is back")
@@ -167,15 +175,20 @@ class Agent:
         try:
             done = self._shipper.ship(found, look_alive)
         except PositionConflict as problem:
+            self._conflicts += 1
+            if self._conflicts > MAX_CONFLICTS:  # it does not mend itself: rest before it is tried again
+                self._drop_sink()
+                raise
             self.say(f"positions are read back: {problem.message}")
             return True
         except SinkError:
             self._drop_sink()
             raise
         self._rows += done.rows
-        for writer, problem in self._shipper.unreadable.items():
-            if self._unreadable.get(writer) != problem:
-                self.say(f"writer {writer} is held up: {problem}")
+        self._conflicts = 0
+        for writer, why in self._shipper.unreadable.items():
+            if self._unreadable.get(writer) != why:
+                self.say(f"writer {writer} is held up: {why}")
         self._unreadable = dict(self._shipper.unreadable)
         self._unsettled = self._unsettled or done.closed > 0
         if self._unsettled and look_alive and not done.more:
@@ -189,15 +202,40 @@ class Agent:
     def _retire(self, found: dict[str, Files]) -> None:
         self._next_retire = time.monotonic() + RETIRE_SECONDS
         assert self._shipper is not None
-        retire(found, self._shipper, bytes_of(found) < self._quota // 2, self._kept_seconds)
+        retire(found, self._shipper, bytes_of(found) < self._quota // 2, self._kept_seconds, self._acknowledged)
+        self._acknowledged.keep(found)
 
     def _open(self) -> None:
         sink = self._make_sink()
         epoch = sink.open(self.node, os.getpid())
         self._sink = sink
-        self._shipper = Shipper(sink, self.node, self._home, *self._batch)
+        self._shipper = Shipper(sink, self.node, self._home, *self._batch, self._acknowledged)
         self._unsettled = True
         self.say(f"connected, epoch {epoch}")
+        self._recognise(sink)
+
+    def _recognise(self, sink: Sink) -> None:
+        """See whether the store has lost what it had acknowledged; say so, and declare what cannot be shipped again. Raises SinkError."""
+        lost = recognise(sink, self._acknowledged, look(directories(self._home, self._spool)))
+        if lost is not None:
+            message = (
+                f"the store {'is a new one' if lost.renewed else 'went back'}: it has lost what it had acknowledged of at least"
+                f" {lost.writers} writers; {lost.gone} of them are not in the spool any more: {lost.records} records are missing"
+            )
+            self.say(message)
+            data = {
+                "place": sink.place,
+                "store": sink.store_id,
+                "store_before": self._acknowledged.store,
+                "renewed": lost.renewed,
+                "writers": lost.writers,
+                "gone": lost.gone,
+                "records": lost.records,
+            }
+            write_notice(self._spool or identity.spool_dir(), records.STORE_REGRESSED, message, data)
+            declare(sink, lost, time.time_ns())
+            self._acknowledged.forget()
+        self._acknowledged.begin(sink.store_id, sink.place)
 
     def _drop_sink(self) -> None:
         if self._sink is not None:

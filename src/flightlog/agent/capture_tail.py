@@ -109,6 +109,11 @@ class CaptureTail:
         before = (step.segno, step.offset, step.closed)
         over = self._dead and not self.wants_a_look(files)
         window = WINDOW_BYTES
+        if step.segno not in files.sizes and (step.segno, step.offset) != (0, 0):
+            later = files.next_after(step.segno)
+            if later is not None:
+                step.gap += 1  # nobody can say how many lines
+                step.go_on(later)
         while not into.is_full() and not step.blocked:
             parts = self._bytes(files, step, window)
             data = b"".join(part for _, _, part in parts)

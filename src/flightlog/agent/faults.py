@@ -21,6 +21,8 @@ POINTS = (
     "before_unlink",
     "after_unlink",
 )
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -124,6 +124,8 @@ class JournalTail:
     def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
+            if (step.segno, step.offset) != (0, 0) and (over or later is not None):
+                step.vanished()
             if later is None:
                 step.closed = over
                 return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
 from ..system import os, time
 from . import faults
+from .acknowledged import Acknowledged
 from .shipper import Shipper
 from .spool import CAPTURE, Files, flush_folder
 
@@ -16,7 +17,13 @@ KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
 
 
-def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float = KEPT_SECONDS) -> int:
+def retire(
+    found: dict[str, Files],
+    shipper: Shipper,
+    spare: bool,
+    kept_seconds: float = KEPT_SECONDS,
+    acknowledged: Acknowledged | None = None,
+) -> int:
     """Remove acknowledged files; return how many bytes of segments that freed.
 
     Args:
@@ -24,10 +31,11 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
         shipper: what is acknowledged.
         spare: whether there is room to keep acknowledged segments for a while.
         kept_seconds: for how long.
+        acknowledged: is told what is removed, before it is.
     """
     freed = 0
     now = time.time()
-    folders = set()
+    chosen: list[tuple[Files, list[int], bool]] = []  # segments, and whether everything else goes as well
     for writer, files in found.items():
         closed = shipper.is_closed(writer)
         position = shipper.position(writer)
@@ -36,15 +44,23 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
         youngest = max(files.times.values(), default=0.0)
         # A clock that was put back leaves files of the future: they are old as well, or they would fill the spool until it has caught up.
         old_enough = abs(now - youngest) > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
-        for number in sorted(files.sizes):
-            acknowledged = closed or (position is not None and number < position.segno)
-            if acknowledged and (old_enough or (not spare and not closed)):
-                freed += _remove_segment(files, number)
-                folders.add(files.directory)
-        if closed and (old_enough or not files.sizes):
+        numbers = [
+            number
+            for number in sorted(files.sizes)
+            if (closed or (position is not None and number < position.segno))
+            and (old_enough or (not spare and not closed))
+        ]
+        whole = closed and (old_enough or not files.sizes)
+        if numbers or whole:
+            chosen.append((files, numbers, whole))
+    if acknowledged is not None:
+        acknowledged.removing(files.writer for files, _, _ in chosen)
+    for files, numbers, whole in chosen:
+        for number in numbers:
+            freed += _remove_segment(files, number)
+        if whole:
             _remove(files)
-            folders.add(files.directory)
-    for folder in folders:
+    for folder in {files.directory for files, _, _ in chosen}:
         flush_folder(folder)
     return freed
 

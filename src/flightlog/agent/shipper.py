@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..errors import PoisonRecord, SegmentError
 from . import faults
+from .acknowledged import Acknowledged, Known
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
@@ -41,10 +42,19 @@ class Shipper:
         node: this node's name.
         home: where damage is kept.
         batch_rows, batch_bytes: when a batch is full.
+        acknowledged: is told what was committed.
     """
 
-    def __init__(self, sink: Sink, node: str, home: str, batch_rows: int = 20_000, batch_bytes: int = 8 << 20) -> None:
-        self._sink, self._node, self._home = sink, node, home
+    def __init__(
+        self,
+        sink: Sink,
+        node: str,
+        home: str,
+        batch_rows: int = 20_000,
+        batch_bytes: int = 8 << 20,
+        acknowledged: Acknowledged | None = None,
+    ) -> None:
+        self._sink, self._node, self._home, self._acknowledged = sink, node, home, acknowledged
         self._batch_rows, self._batch_bytes = batch_rows, batch_bytes
         self._tails: dict[str, Tail] = {}
         self._runs: dict[str, int] = {}  # next pos by run, as committed
@@ -149,6 +159,8 @@ class Shipper:
             files = found[writer]
             if position.closed:
                 self._closed.add(writer)
+                if self._acknowledged is not None:
+                    self._acknowledged.note(Known(writer, files.kind, "", "", position))
             else:
                 try:
                     self._tails[writer] = self._follow(files, position)
@@ -223,6 +235,8 @@ class Shipper:
         """Take a committed step as the new position, and get what it waits for."""
         tail = self._tails[step.writer]
         tail.position = step.position()
+        if self._acknowledged is not None and step.moved:
+            self._acknowledged.note(Known(step.writer, tail.kind, tail.run, tail.pipeline, tail.position))
         if step.moved:  # to the end of the queue: a batch may be full before everybody was read
             self._tails[step.writer] = self._tails.pop(step.writer)
         if step.closed:

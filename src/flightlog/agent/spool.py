@@ -124,4 +124,14 @@ def flush_folder(folder: str) -> None:
         os.close(fd)
 
 
-__all__ = ["CAPTURE", "INDEX_SUFFIX", "JOURNAL", "LOCK_SUFFIX", "Files", "bytes_of", "directories", "flush_folder", "look"]
+__all__ = [
+    "CAPTURE",
+    "INDEX_SUFFIX",
+    "JOURNAL",
+    "LOCK_SUFFIX",
+    "Files",
+    "bytes_of",
+    "directories",
+    "flush_folder",
+    "look",
+]

@@ -18,11 +18,13 @@ class Step:
 
     __slots__ = (
         "_n_from_damage",
+        "_n_from_gap",
         "closed",
         "corrupt",
         "dead",
         "dropped",
         "events",
+        "gap",
         "logs",
         "n",
         "offset",
@@ -37,10 +39,10 @@ class Step:
     def __init__(self, writer: str, start: Position) -> None:
         self.writer, self.start = writer, start
         self.segno, self.offset, self.seq, self.n, self.dropped = start[:5]
-        self.logs = self.events = self.dead = self.corrupt = self.torn = 0
+        self.logs = self.events = self.dead = self.corrupt = self.torn = self.gap = 0
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
-        self._n_from_damage = -1
+        self._n_from_damage = self._n_from_gap = -1
 
     @property
     def moved(self) -> bool:
@@ -57,6 +59,9 @@ class Step:
         if self._n_from_damage >= 0:
             self.corrupt += max(1, n - self._n_from_damage - 1)
             self._n_from_damage = -1
+        if self._n_from_gap >= 0:
+            self.gap += max(0, n - self._n_from_gap - 1)
+            self._n_from_gap = -1
         if n > self.n:
             self.n = n
 
@@ -76,15 +81,22 @@ class Step:
         self._n_from_damage = self.n
         self.offset = resume
 
+    def vanished(self) -> None:
+        """The segment of the position is gone with what may still have been in it; the next record's number says how much."""
+        self._n_from_gap = self.n
+
     def go_on(self, number: int) -> None:
         """Begin segment *number*."""
         self.segno, self.offset = number, 0
 
     def finish(self) -> None:
-        """Settle what is open at the end of a batch: damage with nothing numbered behind it yet is at least one record."""
+        """Settle what is open at the end of a batch: damage, or a gap, with nothing numbered behind it yet is at least one record."""
         if self._n_from_damage >= 0:
             self.corrupt += 1
             self._n_from_damage = -1
+        if self._n_from_gap >= 0:
+            self.gap += 1
+            self._n_from_gap = -1
 
     def refused(self, kinds: list[str]) -> None:
         """Count rows as dead letters that were refused after they had been counted as stored."""
@@ -122,6 +134,7 @@ class Step:
             "dropped": self.dropped,
             "corrupt": self.corrupt,
             "torn": self.torn,
+            "gap": self.gap,
             "closed": self.closed,
         }
 

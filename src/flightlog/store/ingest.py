@@ -17,7 +17,7 @@ import psycopg
 from .._version import __version__
 from ..errors import CommitUnknown, Fenced, PositionConflict, SinkError, SinkUnavailable
 from . import partitions
-from .db import Connection, connect, translate
+from .db import Connection, connect, masked, translate
 from .queries import named
 
 
@@ -41,6 +41,7 @@ class PostgresSink:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
+        self.place = masked(dsn)
         self.node = ""
         self.epoch = 0
         self.store_id = ""
