@@ -178,17 +178,21 @@ class Acknowledged:
         return b"".join(parts)
 
     def _read_last(self) -> None:
+        """Read `last`, and the newest lines: `last` is not flushed, so a power cut may leave an older one, or none."""
         data = _parsed(self._read(LAST))
-        writers = data.get("writers")
-        if not isinstance(writers, list):  # `last` is not flushed, so a power cut may take it; lines of removed writers are
-            names = self._day_names()
-            writers = [_parsed(line) for line in self._read(names[-1]).split(b"\n")[-NEWEST:] if line] if names else []
-            data = next((item for item in reversed(writers) if item), {})
-            writers = [item for item in writers if item.get("place") == data.get("place")]
+        names = self._day_names()
+        lines = [_parsed(line) for line in self._read(names[-1]).split(b"\n")[-NEWEST:] if line] if names else []
+        if not data.get("store"):
+            data = next((line for line in reversed(lines) if line.get("store")), {})
         self.store, self.place = str(data.get("store", "")), str(data.get("place", ""))
-        for item in writers:
+        writers = data.get("writers")
+        for item in [
+            *(line for line in lines if line.get("place") == self.place),
+            *(writers if isinstance(writers, list) else []),
+        ]:
             known = _from_json(item)
-            if known is not None:
+            before = self._known.get(known.writer) if known is not None else None
+            if known is not None and (before is None or before.position < known.position):
                 self._known[known.writer] = known
 
 

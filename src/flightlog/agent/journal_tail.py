@@ -112,14 +112,22 @@ class JournalTail:
             elif chunk.stop == reader.MORE:
                 break
             elif may_leave and later is not None:
-                step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                self._end(chunk, step)
                 step.go_on(later)
             else:
                 if over and later is None:
-                    step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                    self._end(chunk, step)
                     step.closed = True
                 break
         return (step.segno, step.offset, step.closed) != before
+
+    def _end(self, chunk: reader.Chunk, step: Step) -> None:
+        """Take what stands at the end of a segment that is left: nothing, half a frame, or damage, which no call can have left."""
+        if chunk.stop == reader.PARTIAL and chunk.short:
+            step.torn += chunk.resume - chunk.next
+        elif chunk.stop == reader.PARTIAL:
+            keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
+            step.damage(chunk.resume)
 
     def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:

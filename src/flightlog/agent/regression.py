@@ -52,6 +52,8 @@ def recognise(sink: Sink, acknowledged: Acknowledged, found: dict[str, Files]) -
     if not renewed and not _behind(sink, list(newest.values())):
         return None
     behind = _behind(sink, list({**acknowledged.removed(), **newest}.values()))
+    if not behind:
+        return None  # it has everything: what is remembered here is older than the last time this was looked at
     steps = []
     for known, position in behind:
         step = _declared(known, position, found.get(known.writer))
