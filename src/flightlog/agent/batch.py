@@ -1,30 +1,27 @@
 """One batch in the making: rows that are streamed to the sink while more are decoded, and what is kept of them until it is committed.
 
-Invariants: bounded by rows and bytes; a row's origin stays known, so that a refused one can be found by bisecting and kept as a dead letter;
-numbers given here hold only if the batch commits. Owns: streaming, counts per run, bisecting. Leaves reading to the tails, retries to `shipper`.
+Invariants: bounded by rows and bytes, in blocks and not in objects per row; a refused row can be found by bisecting, says itself which record
+it is, and its raw bytes can be had, so that it becomes a dead letter; numbers given here hold only if the batch commits.
+Owns: streaming, counts per run, bisecting. Leaves reading to the tails, retries to `shipper`.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import bisect
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import PoisonRecord
 from . import faults
+from .copytext import Clock
 from .facts import RunFacts
-from .rows import Clock
+from .rows import identity_of
 from .sink import Batch, DeadLetter, Sink
+from .sites import Sites
 
-BLOCK_ROWS = 500
+BLOCK_ROWS = 125  # sent at once: while the server works on what fits between two processes, the next block is made
 LOG, EVENT = "log", "event"
-
-
-class Origin(NamedTuple):
-    """Where a row came from."""
-
-    writer: str
-    seq: int
-    run: str
-    raw: bytes
+RawOf = Callable[[int], bytes]  # raw bytes of a block's row, by its index in the block
 
 
 class RunUnknown(Exception):
@@ -42,28 +39,38 @@ class Gathering:
         sink: where they go.
         node: of this agent.
         clock: which days there are.
+        sites: call sites met before.
         positions: next `pos` by run, as committed; runs met before the stream began are added.
         max_rows, max_bytes: when the batch is full.
     """
 
     def __init__(
-        self, sink: Sink, node: str, clock: Clock, positions: dict[str, int], max_rows: int, max_bytes: int
+        self,
+        sink: Sink,
+        node: str,
+        clock: Clock,
+        sites: Sites,
+        positions: dict[str, int],
+        max_rows: int,
+        max_bytes: int,
     ) -> None:
-        self.node, self.clock = node, clock
+        self.node, self.clock, self.sites = node, clock, sites
         self.runs: dict[str, RunFacts] = {}
         self.letters: list[DeadLetter] = []
         self.refused: dict[str, list[str]] = {}  # kinds of the rows refused after the fact, by writer
         self._sink, self._positions = sink, positions
         self._max_rows, self._max_bytes = max_rows, max_bytes
         self._transaction: Batch | None = None
-        self._lines: dict[str, list[str]] = {LOG: [], EVENT: []}
-        self._origins: dict[str, list[Origin]] = {LOG: [], EVENT: []}
-        self._sent = self._bytes = 0
+        self._blocks: dict[str, list[bytes]] = {LOG: [], EVENT: []}  # COPY lines
+        self._firsts: dict[str, list[int]] = {LOG: [], EVENT: []}  # index of each block's first row
+        self._raws: dict[str, list[RawOf]] = {LOG: [], EVENT: []}
+        self._counts = {LOG: 0, EVENT: 0}
+        self._bytes = 0
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return len(self._lines[LOG]) + len(self._lines[EVENT])
+        return self._counts[LOG] + self._counts[EVENT]
 
     def is_full(self) -> bool:
         """Whether it is time to commit."""
@@ -85,49 +92,43 @@ class Gathering:
             facts = self.runs[run] = RunFacts(run, self._positions[run], pipeline)
         return facts
 
-    def log(self, line: str, origin: Origin) -> None:
-        """Add a log's row."""
-        lines = self._lines[LOG]
-        lines.append(line)
-        self._origins[LOG].append(origin)
-        self._bytes += len(line)
-        if len(lines) - self._sent >= BLOCK_ROWS:
-            self.flush()
+    def logs(self, lines: list[str], raw_of: RawOf, kept_bytes: int = 0) -> None:
+        """Add logs' rows and stream them: about `BLOCK_ROWS` at once. *kept_bytes*: what *raw_of* holds in memory. Raises SinkError."""
+        if lines:
+            block = self._add(LOG, lines, raw_of, kept_bytes)
+            self._begun().write_logs(block)
+            if len(self._blocks[LOG]) == 1:
+                faults.point("copy_half")
 
-    def event(self, line: str, origin: Origin) -> None:
+    def event(self, line: str, raw: bytes) -> None:
         """Add an event's row."""
-        self._lines[EVENT].append(line)
-        self._origins[EVENT].append(origin)
-        self._bytes += len(line)
+        self._add(EVENT, [line], lambda _: raw, len(raw))
 
-    def refuse(self, origin: Origin, problem: PoisonRecord) -> None:
+    def refuse(self, writer: str, seq: int, run: str, raw: bytes, problem: PoisonRecord) -> None:
         """Keep a record that no row could be made of."""
-        self.letters.append(
-            DeadLetter(
-                origin.writer, origin.seq, origin.run, origin.raw, problem.sqlstate or "22000", problem.message[:1000]
-            )
-        )
+        self._bytes += len(raw)
+        self.letters.append(DeadLetter(writer, seq, run, raw, problem.sqlstate or "22000", problem.message[:1000]))
 
-    def flush(self) -> None:
-        """Stream the log rows that have not been sent."""
-        lines = self._lines[LOG]
-        if self._sent < len(lines):
-            transaction = self._begun()
-            transaction.write_logs("".join(lines[self._sent :]).encode())
-            self._sent = len(lines)
-            faults.point("copy_half")
+    def _add(self, kind: str, lines: list[str], raw_of: RawOf, kept_bytes: int) -> bytes:
+        block = "".join(lines).encode()
+        self._blocks[kind].append(block)
+        self._firsts[kind].append(self._counts[kind])
+        self._raws[kind].append(raw_of)
+        self._counts[kind] += len(lines)
+        self._bytes += len(block) + kept_bytes
+        return block
 
     def store_rows(self) -> Batch:
         """Bring all rows into the transaction, refused ones into dead letters; return the transaction. Raises SinkError."""
         transaction = self._begun()
         try:
-            self.flush()
             transaction.end_logs()
-            transaction.write_events("".join(self._lines[EVENT]).encode())
+            transaction.write_events(b"".join(self._blocks[EVENT]))
         except PoisonRecord:
             transaction.forget_rows()
             for kind in (LOG, EVENT):
-                self._bisect(transaction, kind, 0, len(self._lines[kind]))
+                lines = b"".join(self._blocks[kind]).split(b"\n")[:-1]  # a line end ends a row and is nowhere else
+                self._bisect(transaction, kind, lines, 0)
         faults.point("after_copy")
         if self.letters:
             transaction.dead_letters(self.letters)
@@ -157,19 +158,24 @@ class Gathering:
             faults.point("after_begin")
         return self._transaction
 
-    def _bisect(self, transaction: Batch, kind: str, low: int, high: int) -> None:
-        """Store rows *low* to *high* (exclusive) in parts, until those that are refused stand alone."""
-        if low >= high:
+    def _bisect(self, transaction: Batch, kind: str, lines: list[bytes], first: int) -> None:
+        """Store *lines*, rows *first* and following, in parts, until those that are refused stand alone."""
+        if not lines:
             return
-        data = "".join(self._lines[kind][low:high]).encode()
+        data = b"\n".join([*lines, b""])
         try:
             transaction.try_rows(data if kind == LOG else b"", data if kind == EVENT else b"")
         except PoisonRecord as problem:
-            if high - low == 1:
-                origin = self._origins[kind][low]
-                self.refuse(origin, problem)
-                self.refused.setdefault(origin.writer, []).append(kind)
+            if len(lines) == 1:
+                run, seq, writer = identity_of(lines[0])
+                self.refuse(writer, seq, run, self._raw(kind, first), problem)
+                self.refused.setdefault(writer, []).append(kind)
                 return
-            middle = (low + high) // 2
-            self._bisect(transaction, kind, low, middle)
-            self._bisect(transaction, kind, middle, high)
+            middle = len(lines) // 2
+            self._bisect(transaction, kind, lines[:middle], first)
+            self._bisect(transaction, kind, lines[middle:], first + middle)
+
+    def _raw(self, kind: str, index: int) -> bytes:
+        """Return the raw bytes of a row. Raises OSError, SegmentError."""
+        block = bisect.bisect_right(self._firsts[kind], index) - 1
+        return self._raws[kind][block](index - self._firsts[kind][block])

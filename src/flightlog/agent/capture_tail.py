@@ -19,10 +19,11 @@ from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
 from ..sdk import redact
-from .batch import Gathering, Origin, RunUnknown
+from .batch import BLOCK_ROWS, Gathering, RunUnknown
+from .copytext import DayMissing
 from .decode import clean, json_text
-from .lines import interpret, split
-from .rows import PARTIAL_LINE, REDACTED, DayMissing, LogRows
+from .lines import Line, interpret, split
+from .rows import PARTIAL_LINE, REDACTED, LogRows
 from .sink import Position
 from .spool import CAPTURE, Files
 from .step import Step
@@ -56,6 +57,7 @@ class CaptureTail:
         self._dead = False
         self._rows: LogRows | None = None
         self._index: dict[int, tuple[list[int], list[int], int]] = {}
+        self._arrived = (-1, 0, 0, 0)
         self._open_size = -1  # size of what could not be used when it was last looked at, and since when
         self._open_since = 0.0
 
@@ -115,13 +117,9 @@ class CaptureTail:
                     break
                 window = WIDE_BYTES
                 continue
-            for line in lines:
-                try:
-                    self._take(line.raw, line.partial, self._place(parts, line.end), step, into)
-                except (DayMissing, RunUnknown) as missing:
-                    step.wants = missing
-                    break
-                if into.is_full():
+            for first in range(0, len(lines), BLOCK_ROWS):
+                self._take(lines[first : first + BLOCK_ROWS], parts, step, into)
+                if step.blocked or into.is_full():
                     break
             else:
                 step.segno, step.offset = self._place(parts, used)
@@ -172,52 +170,54 @@ class CaptureTail:
             index -= len(data)
         return number, offset + len(parts[-1][2])
 
-    def _take(self, raw: bytes, partial: bool, place: tuple[int, int], step: Step, into: Gathering) -> None:
+    def _take(self, lines: list[Line], parts: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> None:
+        """Make rows of lines, up to the first that has to wait for the next batch; *step* stands behind the last row."""
         rows = self._rows
         if rows is None:
             rows = self._rows = LogRows(self.writer, into.node, 0, into.clock)
-        facts = into.run(self.run, self.pipeline)
-        facts.writers.add(self.writer)
-        level, message, fields = interpret(raw)
-        flags = PARTIAL_LINE if partial else 0
-        safe = redact.text(message)
-        if fields is not None:
-            fields = redact.fields(fields)  # type: ignore[assignment]
-        if safe != message:
-            flags |= REDACTED
-        at = self._time(place[0], place[1])
-        line = rows.captured(
-            facts.run,
-            at,
-            facts.pos,
-            step.seq,
-            level,
-            safe,
-            self._source,
-            None if fields is None else json_text(fields),
-            flags,
-        )
-        into.log(line, Origin(self.writer, step.seq, facts.run, raw))
-        facts.pos += 1
-        facts.lines += 1
-        facts.warnings += 30 <= level < 40
-        facts.errors += level >= 40
-        facts.seen(at)
-        step.logs += 1
-        step.seq += 1
-        step.segno, step.offset = place
+        texts: list[str] = []
+        try:
+            facts = into.run(self.run, self.pipeline)
+            facts.writers.add(self.writer)
+            for line in lines:
+                level, message, fields = interpret(line.raw)
+                flags = PARTIAL_LINE if line.partial else 0
+                safe = redact.text(message)
+                if fields is not None:
+                    fields = redact.fields(fields)  # type: ignore[assignment]
+                if safe != message:
+                    flags |= REDACTED
+                place = self._place(parts, line.end) if len(parts) > 1 else (parts[0][0], parts[0][1] + line.end)
+                if not (place[0] == self._arrived[0] and self._arrived[1] < place[1] <= self._arrived[2]):
+                    self._arrived = self._arrival(*place)
+                at = self._arrived[3]
+                told = None if fields is None else json_text(fields)
+                texts.append(rows.captured(facts.run, at, facts.pos, step.seq, level, safe, self._source, told, flags))
+                facts.pos += 1
+                if level >= 30:
+                    facts.heed(level)
+                if at > facts.last or not facts.first:
+                    facts.seen(at)
+                step.logs += 1
+                step.seq += 1
+                step.segno, step.offset = place
+        except (DayMissing, RunUnknown) as missing:
+            step.wants = missing
+        raws = [line.raw for line in lines[: len(texts)]]
+        into.logs(texts, raws.__getitem__, sum(map(len, raws)))
 
-    def _time(self, number: int, end: int) -> int:
-        """Return when the byte before *end* of a segment came, in nanoseconds since the epoch."""
+    def _arrival(self, number: int, end: int) -> tuple[int, int, int, int]:
+        """Return (number, begin, end, time) of the bytes that came together with the one before *end* of a segment; nanoseconds since the epoch."""
         ends, times, _ = self._index.get(number) or ([], [], 0)
         if not ends or ends[-1] < end:
             ends, times = self._read_index(number)
         at = bisect.bisect_left(ends, end)
         if at < len(times):
-            return times[at]
+            return number, (ends[at - 1] if at else 0), ends[at], times[at]
         if times:
-            return times[-1]
-        return self.meta.get("t", 0) if isinstance(self.meta.get("t"), int) else time.time_ns()
+            return number, end, end, times[-1]
+        born = self.meta.get("t")
+        return number, end, end, born if isinstance(born, int) else time.time_ns()
 
     def _read_index(self, number: int) -> tuple[list[int], list[int]]:
         """Read what is new in a segment's time index."""

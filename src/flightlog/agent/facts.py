@@ -19,28 +19,35 @@ _BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit
 
 
 class RunFacts:
-    """One run in one batch. `pos` is the next position; `known` are columns that events have stated."""
+    """One run in one batch. `pos` is the next position; `known` are columns that events have stated, `stage` is the last one named."""
 
     __slots__ = (
         "errors",
+        "events",
         "first",
         "known",
         "last",
-        "lines",
         "pipeline",
         "pos",
         "pos_from",
         "run",
+        "stage",
         "warnings",
         "writers",
     )
 
     def __init__(self, run: str, pos: int, pipeline: str) -> None:
         self.run, self.pos, self.pos_from, self.pipeline = run, pos, pos, pipeline
-        self.lines = self.warnings = self.errors = 0
+        self.events = self.warnings = self.errors = 0
         self.first = self.last = 0
+        self.stage: str | None = None
         self.known: dict[str, Any] = {}
         self.writers: set[str] = set()
+
+    @property
+    def lines(self) -> int:
+        """How many logs there are: every position that is no event's."""
+        return self.pos - self.pos_from - self.events
 
     def seen(self, ns: int) -> None:
         """Note when something was said."""
@@ -49,8 +56,18 @@ class RunFacts:
         if ns > self.last:
             self.last = ns
 
+    def heed(self, level: int) -> None:
+        """Count a log at WARNING or above."""
+        if level >= 40:
+            self.errors += 1
+        elif level >= 30:
+            self.warnings += 1
+
     def event(self, name: str, ns: int, stage: str | None, data: dict[str, Any]) -> None:
         """Take what an event says. Anything may be missing or of another kind: whoever wrote it may have been anybody."""
+        self.seen(ns)
+        self.events += 1
+        self.pos += 1
         if name == records.RUN_STARTED:
             self._started(ns, data)
         elif name == records.RUN_ENDED:
@@ -62,7 +79,7 @@ class RunFacts:
                 if "pipeline" in self.known and not self.known.get("data", {}).get("named"):
                     self.known["pipeline"] = adopted
         elif name == records.STAGE_STARTED and stage:
-            self.known["last_stage"] = stage
+            self.stage = stage
         elif name == records.PROGRESS:
             self._progress(stage, data)
 
@@ -80,6 +97,8 @@ class RunFacts:
             "errors": self.errors,
         }
         row.update(self.known)
+        if self.stage is not None:
+            row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
         return cleaned
 

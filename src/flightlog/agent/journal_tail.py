@@ -8,8 +8,10 @@ Owns: one writer of kind journal. Leaves rows to `rows`, the transaction to `shi
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+from array import array
 from typing import Any
 
 from .. import identity
@@ -17,9 +19,11 @@ from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
 from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
-from .batch import Gathering, Origin, RunUnknown
-from .decode import Frame, clean, decode
-from .rows import DayMissing, LogRows
+from .batch import BLOCK_ROWS, Gathering, RunUnknown
+from .copytext import DayMissing
+from .decode import Frame, clean, raw_text
+from .facts import RunFacts
+from .rows import LogRows
 from .sink import Position
 from .spool import JOURNAL, Files
 from .step import Step, keep_damage
@@ -42,7 +46,7 @@ class JournalTail:
     def __init__(self, files: Files, position: Position, home: str) -> None:
         self.writer = files.writer
         self.position = position
-        self._home = home
+        self._home, self._directory = home, files.directory
         self._salt = salt_of(files.writer)
         self._fd = -1
         self._fd_number = -1
@@ -146,57 +150,82 @@ class JournalTail:
 
     def _take(self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> bool:
         """Make rows of frames; False when one of them has to wait for the next batch, in front of which the step then stands."""
+        for first in range(0, len(frames), BLOCK_ROWS):
+            lines: list[str] = []
+            begins = array("Q")
+            try:
+                self._make(frames[first : first + BLOCK_ROWS], step, into, lines, begins)
+            except (DayMissing, RunUnknown) as missing:
+                step.wants = missing
+            into.logs(lines, functools.partial(self._raw, step.segno, begins))
+            if step.blocked:
+                return False
+        return True
+
+    def _make(
+        self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering, lines: list[str], begins: array[int]
+    ) -> None:
+        """Put logs into *lines* and where their frames begin into *begins*, the rest where it belongs. Raises DayMissing, RunUnknown."""
         rows = self._rows
         if rows is None:
             rows = self._rows = LogRows(self.writer, into.node, self.head.get("pid", 0), into.clock)
-        run_id, facts = "", None
-        writer = self.writer
-        for end, n, payload in frames:
-            try:
-                frame = decode(payload)
-            except PoisonRecord as problem:
-                into.refuse(Origin(writer, step.seq, self.last_run, payload), problem)
-                step.count_dead(end, n)
-                continue
-            if frame.k == "log":
+        read, make_line = into.sites.read, rows.line
+        add, add_begin = lines.append, begins.append
+        seq, offset, highest = step.seq, step.offset, -1
+        events = dead = 0
+        named, facts = "", None
+        try:
+            for end, n, payload in frames:
                 try:
-                    if frame.r != run_id or facts is None:
-                        run_id = frame.r
-                        facts = self._facts(run_id, into)
-                    line = rows.line(frame, facts.run, facts.pos, step.seq)
-                except (DayMissing, RunUnknown) as missing:
-                    step.wants = missing
-                    return False
-                into.log(line, Origin(writer, step.seq, facts.run, payload))
-                facts.pos += 1
-                facts.lines += 1
-                level = frame.lv
-                if level >= 30:
-                    if level >= 40:
-                        facts.errors += 1
-                    else:
-                        facts.warnings += 1
-                if frame.t > facts.last or not facts.first:
-                    facts.seen(frame.t)
-                if frame.s is not None:
-                    facts.known["last_stage"] = frame.s
-                step.logs += 1
-                step.seq += 1
-            elif frame.k == "event":
-                try:
-                    facts = self._event(frame, payload, step, into, rows)
-                except (DayMissing, RunUnknown) as missing:
-                    step.wants = missing
-                    return False
-                run_id = frame.r
-            elif frame.k in ("head", "drops"):
-                step.dropped = max(step.dropped, _dropped(payload))
-            if frame.k != "head":
-                step.number(n)
-            step.offset = end
-        return True
+                    site, record = read(payload)
+                    if record.k == "log":
+                        if record.r != named or facts is None:
+                            facts, named = self._facts(record.r, into), record.r
+                            facts.seen(record.t)
+                        add(make_line(site, record, facts.run, facts.pos, seq))
+                        add_begin(offset)
+                        seq += 1
+                        facts.pos += 1
+                        if record.t > facts.last:
+                            facts.last = record.t
+                        if site.lv >= 30:
+                            facts.heed(site.lv)
+                        if record.s is not None:
+                            facts.stage = record.s
+                    elif record.k == "event" and isinstance(record, Frame):
+                        facts, named = self._event(record, payload, seq, into, rows), record.r
+                        seq += 1
+                        events += 1
+                    elif record.k == "head":
+                        step.dropped = max(step.dropped, _dropped(payload))
+                        offset = end
+                        continue
+                    elif record.k == "drops":
+                        step.dropped = max(step.dropped, _dropped(payload))
+                except PoisonRecord as problem:
+                    into.refuse(self.writer, seq, self.last_run, payload, problem)
+                    seq += 1
+                    dead += 1
+                if n > highest:
+                    if highest < 0:
+                        step.number(n)
+                    highest = n
+                offset = end
+        finally:
+            step.passed(offset, highest, len(lines), events, dead)
 
-    def _facts(self, run: str, into: Gathering) -> Any:
+    def _raw(self, segno: int, begins: array[int], index: int) -> bytes:
+        """Return the payload of a frame from the spool, where it stays until it was shipped. Raises OSError, SegmentError."""
+        fd = reader.open_segment(os.path.join(self._directory, segment_name(self.writer, segno, SEGMENT_SUFFIX)))
+        try:
+            frames = reader.read_chunk(fd, self._salt, begins[index], 1).frames
+        finally:
+            os.close(fd)
+        if not frames:
+            raise SegmentError(f"segment {segno} of writer {self.writer} changed while it was shipped")
+        return frames[0][2]
+
+    def _facts(self, run: str, into: Gathering) -> RunFacts:
         """Return the facts of a record's run; what names no run belongs to the one before."""
         known = _run(run) or self.last_run
         facts = into.run(known, self.pipeline)
@@ -204,20 +233,16 @@ class JournalTail:
         self.last_run = known
         return facts
 
-    def _event(self, frame: Frame, payload: bytes, step: Step, into: Gathering, rows: LogRows) -> Any:
+    def _event(self, frame: Frame, payload: bytes, seq: int, into: Gathering, rows: LogRows) -> RunFacts:
         facts = self._facts(frame.r, into)
-        text = str(memoryview(frame.x), "utf-8", "replace") or "{}"
-        line = rows.event(facts.run, frame.t, facts.pos, step.seq, frame.ev or "unnamed", frame.s, text)
-        into.event(line, Origin(self.writer, step.seq, facts.run, payload))
+        text = raw_text(frame.x) or "{}"
+        line = rows.event(facts.run, frame.t, facts.pos, seq, frame.ev or "unnamed", frame.s, text)
+        into.event(line, payload)
         try:
             data = clean(json.loads(text))
         except (ValueError, RecursionError):
             data = {}
-        facts.seen(frame.t)
         facts.event(frame.ev, frame.t, frame.s, data if isinstance(data, dict) else {})
-        facts.pos += 1
-        step.events += 1
-        step.seq += 1
         return facts
 
     def _read_head(self, files: Files) -> dict[str, Any]:

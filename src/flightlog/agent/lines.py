@@ -70,8 +70,8 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
                 size += begin - position
                 position = begin
             else:
-                pieces.append(data[position:stop])
-                lines.append(Line(b"".join(pieces), stop + 1, False))
+                raw = data[position:stop]
+                lines.append(Line(b"".join([*pieces, raw]) if pieces else raw, stop + 1, False))
                 pieces, size, used, position, first_open = [], 0, stop + 1, stop + 1, -1
         position = end
         if first_open < 0:
@@ -79,13 +79,11 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
     if first_open >= 0 and (final or not patient):
         lines.append(Line(b"".join(pieces), certain, True))
         used = certain
-    return _joined(lines, used, final or not patient)
+    return _joined(lines, used, final or not patient) if _TRACEBACK in data else (lines, used)
 
 
 def _joined(lines: list[Line], used: int, final: bool) -> tuple[list[Line], int]:
     """Put tracebacks together: from their first line to the one that names the exception."""
-    if not any(_TRACEBACK in line.raw for line in lines):
-        return lines, used
     result: list[Line] = []
     index = 0
     while index < len(lines):
@@ -129,7 +127,7 @@ def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
         found = _from_json(text)
         if found is not None:
             return found
-    match = _LEVEL.match(text[:200])
+    match = _LEVEL.match(text, 0, 200)
     return (records.LEVEL_NUMBERS[match.group(1)] if match else records.INFO), text, None
 
 

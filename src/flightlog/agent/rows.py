@@ -1,16 +1,14 @@
-"""COPY lines in PostgreSQL's text format; the columns and their order are ADR 0008's, held together by a test.
+"""Rows as COPY lines; the columns and their order are ADR 0008's, held together by a test.
 
-Invariants: one line per record, whatever is in it; a time that cannot be believed becomes the time of shipping, and what was claimed is kept.
-Owns: escaping, times, levels. Format: PostgreSQL documentation, COPY, "Text Format".
+Invariants: one line per record, whatever is in it; each line says in its first columns which record it is, so that nothing else has to be
+remembered of it. Owns: columns. Leaves escaping and times to `copytext`, call sites to `sites`.
 """
 
 from __future__ import annotations
 
-import re
-import time
-
-from .. import records
-from .decode import Frame
+from .copytext import NULL, Clock, escape, escape_json
+from .decode import NOTHING, Record
+from .sites import Site, level_text
 
 LOG_COLUMNS = [
     "run_id",
@@ -37,78 +35,14 @@ LOG_COLUMNS = [
 ]
 EVENT_COLUMNS = ["run_id", "ts", "pos", "seq", "writer_id", "node", "event", "stage", "data"]
 TRUNCATED, PARTIAL_LINE, REDACTED, AFTER_END = 1, 2, 4, 8
-SECONDS_OF_DAY = 86400
-OLDEST_SECONDS = 30 * SECONDS_OF_DAY  # what claims to be older is not believed
-AHEAD_SECONDS = SECONDS_OF_DAY  # nor what claims to be further ahead
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\\\x00"})
-_special = re.compile(r"[\\\n\r\t\0]").search
-_MEMO_SIZE = 8192
+_NO_PLACE = "\t".join([NULL] * 4)  # thread, file, line, func
+_MEMO_SIZE = 1024
 
 
-def escape(text: str | None) -> str:
-    r"""Return *text* as one COPY field; None as \N."""
-    if text is None:
-        return "\\N"
-    return text if _special(text) is None else text.translate(_ESCAPES)
-
-
-class DayMissing(Exception):
-    """A row belongs to a day that has no partition yet; `day` counts from 1970-01-01."""
-
-    def __init__(self, day: int) -> None:
-        super().__init__(day)
-        self.day = day
-
-
-class Clock:
-    """Times as COPY text, and which are believed.
-
-    Args:
-        days: the days there are partitions for; shared, may grow.
-    """
-
-    def __init__(self, days: set[int]) -> None:
-        self.days = days
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Look at the clock again: before each batch."""
-        self.now_ns = time.time_ns()
-        now = self.now_ns // 1_000_000_000
-        self._low, self._high = now - OLDEST_SECONDS, now + AHEAD_SECONDS
-        self._prefixes: dict[int, str] = {}
-
-    def text(self, ns: int) -> tuple[str, str]:
-        """Return (ts, ts_claimed) of nanoseconds since the epoch. Raises DayMissing."""
-        second = ns // 1_000_000_000
-        prefix = self._prefixes.get(second)
-        if prefix is None:
-            if not self._low <= second <= self._high:
-                claimed = _plain(ns)
-                return self.text(self.now_ns)[0], claimed
-            prefix = self._prefix(second)
-        return f"{prefix}.{ns // 1000 % 1_000_000:06d}+00", "\\N"
-
-    def _prefix(self, second: int) -> str:
-        day = second // SECONDS_OF_DAY
-        if day not in self.days:
-            raise DayMissing(day)
-        prefix = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
-        if len(self._prefixes) > _MEMO_SIZE:
-            self._prefixes.clear()
-        self._prefixes[second] = prefix
-        return prefix
-
-
-def _plain(ns: int) -> str:
-    """Return a time nobody believes, where PostgreSQL can hold it."""
-    try:
-        moment = time.gmtime(ns // 1_000_000_000)
-    except (OverflowError, ValueError, OSError):
-        return "\\N"
-    if not 1 <= moment.tm_year <= 9999:
-        return "\\N"
-    return f"{moment.tm_year:04d}{time.strftime('-%m-%d %H:%M:%S', moment)}.{ns // 1000 % 1_000_000:06d}+00"
+def identity_of(line: bytes) -> tuple[str, int, str]:
+    """Return (run, seq, writer) of a log's or an event's line."""
+    run, _, _, seq, writer, _ = line.split(b"\t", 5)
+    return run.decode(), int(seq), writer.decode()
 
 
 class LogRows:
@@ -123,32 +57,41 @@ class LogRows:
 
     def __init__(self, writer: str, node: str, pid: int, clock: Clock) -> None:
         self._writer = writer
-        self._pid = str(pid) if 0 < pid < 2**31 else "\\N"
+        self._pid = str(pid) if 0 < pid < 2**31 else NULL
         self._node = escape(node)
+        self._end = f"{self._node}\t{NULL}\t0\n"  # node, ts_claimed, flags of nearly every row
         self._clock = clock
         self._levels: dict[int, str] = {}
-        self._words: dict[str | None, str] = {None: "\\N"}
-        self._places: dict[tuple[str | None, int | None, str | None], str] = {}
+        self._moment = (-1, "")
+        self._words: dict[str | None, str] = {None: NULL}
 
-    def line(self, frame: Frame, run: str, pos: int, seq: int) -> str:
-        """Return one record as a COPY line. Raises DayMissing, UnicodeDecodeError."""
-        ts, claimed = self._clock.text(frame.t)
-        level = self._levels.get(frame.lv) or self._level(frame.lv)
+    def line(self, site: Site, record: Record, run: str, pos: int, seq: int) -> str:
+        """Return one record as a COPY line. Raises DayMissing, PoisonRecord."""
+        ns = record.t
+        second = self._clock.believed.get(ns // 1_000_000_000)
+        if second is not None and not record.tr:
+            ts, end = f"{second}{ns // 1000 % 1_000_000:06d}+00", self._end
+        else:
+            ts, claimed = self._clock.text(ns)
+            end = f"{self._node}\t{claimed}\t{TRUNCATED if record.tr else 0}\n"
         words = self._words
-        logger = words.get(frame.lg) or self._word(frame.lg)
-        thread = words.get(frame.th) or self._word(frame.th)
-        stage = words.get(frame.s) or self._word(frame.s)
-        source = words.get(frame.src) or self._word(frame.src)
-        key = (frame.f, frame.ln, frame.fn)
-        place = self._places.get(key) or self._place(key)
-        message = frame.m
-        if _special(message) is not None:
-            message = message.translate(_ESCAPES)
-        fields = str(memoryview(frame.x), "utf-8").replace("\\", "\\\\") or "\\N"
-        error = str(memoryview(frame.e), "utf-8").replace("\\", "\\\\") or "\\N"
-        return (
-            f"{run}\t{ts}\t{pos}\t{seq}\t{self._writer}\t{level}\t{logger}\t{message}\t{stage}\t{source}\t{self._pid}\t{thread}\t"
-            f"{place}\t{fields}\t{error}\t{self._node}\t{claimed}\t{'1' if frame.tr else '0'}\n"
+        return "\t".join(  # a third faster than one long f-string
+            (
+                run,
+                ts,
+                f"{pos}\t{seq}",
+                self._writer,
+                site.level,
+                escape(record.m),
+                words.get(record.s) or self._word(record.s),
+                words.get(record.src) or self._word(record.src),
+                self._pid,
+                words.get(record.th) or self._word(record.th),
+                site.place,
+                NULL if record.x is NOTHING else escape_json(record.x),
+                NULL if record.e is NOTHING else escape_json(record.e),
+                end,
+            )
         )
 
     def captured(
@@ -164,10 +107,29 @@ class LogRows:
         flags: int,
     ) -> str:
         """Return one captured line as a COPY line; *fields* is JSON text. Raises DayMissing."""
-        ts, claimed = self._clock.text(ns)
-        return (
-            f"{run}\t{ts}\t{pos}\t{seq}\t{self._writer}\t{self._levels.get(level) or self._level(level)}\t\\N\t{escape(message)}\t\\N\t"
-            f"{source}\t{self._pid}\t\\N\t\\N\t\\N\t\\N\t{escape(fields)}\t\\N\t{self._node}\t{claimed}\t{flags}\n"
+        if ns == self._moment[0]:  # lines that came together
+            ts, claimed = self._moment[1], NULL
+        else:
+            ts, claimed = self._clock.text(ns)
+            if claimed is NULL:
+                self._moment = ns, ts
+        return "\t".join(
+            (
+                run,
+                ts,
+                f"{pos}\t{seq}",
+                self._writer,
+                self._levels.get(level) or self._level(level),
+                NULL,
+                escape(message),
+                NULL,
+                source,
+                self._pid,
+                _NO_PLACE,
+                escape(fields),
+                NULL,
+                self._end if claimed is NULL and not flags else f"{self._node}\t{claimed}\t{flags}\n",
+            )
         )
 
     def event(self, run: str, ns: int, pos: int, seq: int, name: str, stage: str | None, data: str) -> str:
@@ -176,22 +138,13 @@ class LogRows:
         return f"{run}\t{ts}\t{pos}\t{seq}\t{self._writer}\t{self._node}\t{escape(name)}\t{escape(stage)}\t{escape(data)}\n"
 
     def _level(self, number: int) -> str:
-        text = f"{max(-32768, min(32767, number))}\t{records.level_name(number)}"
-        if len(self._levels) < _MEMO_SIZE:
-            self._levels[number] = text
+        text = self._levels[number] = level_text(number)
         return text
 
     def _word(self, word: str | None) -> str:
         text = escape(word)
-        if len(self._words) > _MEMO_SIZE:
-            self._words = {None: "\\N"}
-        self._words[word] = text
-        return text
-
-    def _place(self, key: tuple[str | None, int | None, str | None]) -> str:
-        line = "\\N" if key[1] is None or not -(2**31) <= key[1] < 2**31 else str(key[1])
-        text = f"{escape(key[0])}\t{line}\t{escape(key[2])}"
-        if len(self._places) > _MEMO_SIZE:
-            self._places = {}
-        self._places[key] = text
+        if len(self._words) >= _MEMO_SIZE:
+            self._words = {None: NULL}
+        if len(text) <= _MEMO_SIZE:
+            self._words[word] = text
         return text

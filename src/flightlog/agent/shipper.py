@@ -14,9 +14,10 @@ from ..errors import PoisonRecord
 from . import faults
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
+from .copytext import SECONDS_OF_DAY, Clock, DayMissing
 from .journal_tail import JournalTail
-from .rows import SECONDS_OF_DAY, Clock, DayMissing
 from .sink import Position, Sink
+from .sites import Sites
 from .spool import CAPTURE, Files
 from .step import Step
 
@@ -49,6 +50,7 @@ class Shipper:
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
         self._clock = Clock(set())
+        self._sites = Sites()
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -112,7 +114,9 @@ class Shipper:
         self._clock.refresh()
         self._prepare({self._clock.now_ns // 1_000_000_000 // SECONDS_OF_DAY})
         self._learn({tail.run for tail in ready})
-        into = Gathering(self._sink, self._node, self._clock, self._runs, self._batch_rows, self._batch_bytes)
+        into = Gathering(
+            self._sink, self._node, self._clock, self._sites, self._runs, self._batch_rows, self._batch_bytes
+        )
         try:
             steps = self._gather(ready, found, into)
             moved = [step for step in steps.values() if step.moved]
@@ -208,6 +212,8 @@ class Shipper:
         """Take a committed step as the new position, and get what it waits for."""
         tail = self._tails[step.writer]
         tail.position = step.position()
+        if step.moved:  # to the end of the queue: a batch may be full before everybody was read
+            self._tails[step.writer] = self._tails.pop(step.writer)
         if step.closed:
             self._tails.pop(step.writer).close()
             self._closed.add(step.writer)

@@ -60,12 +60,14 @@ class Step:
         if n > self.n:
             self.n = n
 
-    def count_dead(self, end: int, n: int) -> None:
-        """Pass a frame that became a dead letter."""
-        self.dead += 1
-        self.seq += 1
-        self.number(n)
-        self.offset = end
+    def passed(self, offset: int, highest: int, logs: int, events: int, dead: int) -> None:
+        """Pass frames up to *offset*, of which so many became rows and dead letters; *highest* is the greatest of their own numbers."""
+        self.offset = offset
+        self.n = max(self.n, highest)
+        self.logs += logs
+        self.events += events
+        self.dead += dead
+        self.seq += logs + events + dead
 
     def damage(self, resume: int) -> None:
         """Pass bytes that are no frame; how many records they were is known by the next one's number."""
