@@ -47,7 +47,7 @@ def test_what_needs_attention_comes_first(flightlog, recorded):
     recorded.run("was-bad", at=ago(minutes=50))
     going_on(recorded, "live")
     lines = flightlog("status")[0].splitlines()
-    assert lines[0].startswith("1 need attention, 1 running, 2 fine   node testnode   spool all shipped")
+    assert lines[0].startswith("1 needs attention, 1 running, 2 fine   node testnode   spool all shipped")
     assert [line.split()[2] for line in lines[2:]] == ["bad", "live", "was-bad", "fine"]
     assert "load 30/120" in lines[3]
 

@@ -1,6 +1,6 @@
 """What the reading commands share: opening the store, saying what is not there yet, RUN arguments and their completion.
 
-Owns: that nothing of a record or name can steer the terminal through an error. Leaves shipping to `wiring`, selectors to `query`.
+Leaves shipping to `wiring`, selectors to `query`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import FlightlogError
+from ..errors import FlightlogError, UsageError
 from . import output
 
 if TYPE_CHECKING:
@@ -30,22 +30,17 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
     """
     from .. import wiring
 
-    output.ready()
-    try:
-        with wiring.reading_store(ship) as reading:
-            if note_first:
-                _note(reading)
-            yield reading
-            if not note_first:
-                _note(reading)
-    except FlightlogError as problem:  # it may name what others named: pipelines, nodes, patterns
-        problem.message, problem.hint = output.one_line(problem.message), output.one_line(problem.hint)
-        raise
+    with wiring.reading_store(ship) as reading:
+        if note_first:
+            _note(reading)
+        yield reading
+        if not note_first:
+            _note(reading)
 
 
 def _note(reading: Reading) -> None:
     if reading.backlog_bytes:
-        click.echo(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status", err=True)
+        output.note(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status")
 
 
 def wake_shipping(ourselves: bool = True) -> None:
@@ -67,6 +62,15 @@ def wake_shipping(ourselves: bool = True) -> None:
         pass  # no right to write here, or no sink that takes it: what is in the store is shown
     finally:
         own.leave()
+
+
+def count(text: str, option: str, least: int = 0) -> int | None:
+    """Return a number of things to show, None for `all`. Raises UsageError, naming *option*."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or len(text) > 9 or int(text) < least:
+        raise UsageError(f"{option} {text}: no number of {least} or more", "-n 50, or -n all")
+    return int(text)
 
 
 def runs_argument(command: Any) -> Any:

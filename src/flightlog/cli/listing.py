@@ -8,7 +8,7 @@ import click
 
 from ..errors import UsageError
 from . import output, times
-from .choose import complete_pipelines, open_store
+from .choose import complete_pipelines, count, open_store
 from .status import as_json
 
 if TYPE_CHECKING:
@@ -31,19 +31,27 @@ STATES = ("starting", "running", "stopping", "succeeded", "failed", "lost")
 @click.option("--pipelines", is_flag=True, help="One line per pipeline: its latest run.")
 @click.option("--state", metavar="STATE[,STATE]", help="Only runs in these states: " + ", ".join(STATES) + ".")
 @click.option("-S", "--since", metavar="TIME", help="Runs that began since then.")
-@click.option("-n", "--limit", type=click.IntRange(1), help=f"N runs at most; {LIMIT}, with --pipelines all of them.")
+@click.option("-n", "--limit", metavar="N|all", help=f"N runs at most; default {LIMIT}, with --pipelines all.")
 @click.option(
     "--sort", metavar="KEY", default="started", show_default=True, help=f"{', '.join(SORTS)}; -KEY: smallest first."
 )
 @click.option("--utc", is_flag=True, help="Times in UTC instead of the local zone.")
-@click.option("-o", "--output", "form", type=click.Choice(["short", "json", "jsonl"]), default="short")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["short", "json", "jsonl"]),
+    default="short",
+    show_default=True,
+    help="How to print them.",
+)
 @output.color_option
 def list_(
     names: tuple[str, ...],
     pipelines: bool,
     state: str | None,
     since: str | None,
-    limit: int | None,
+    limit: str | None,
     sort: str,
     utc: bool,
     form: str,
@@ -61,6 +69,7 @@ def list_(
     states = _states(state)
     moment = times.parse(since, "--since") if since else None
     key, reverse = _sort(sort)
+    most = count(limit, "--limit", least=1) if limit else None if pipelines else LIMIT
     with open_store() as reading:
         from ..query import runs as query
         from ..query.selectors import pipelines as named
@@ -69,17 +78,16 @@ def list_(
         runs = None
         if pipelines:
             runs = [run.run for run in query.latest_of_each(reading.connection)]
-        limit = limit or (None if pipelines else LIMIT)
-        found = query.list_runs(reading.connection, runs, chosen, states, moment, limit, key, reverse)
+        found = query.list_runs(reading.connection, runs, chosen, states, moment, most, key, reverse)
         if form == "json":
-            click.echo(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
+            output.say(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
         elif form == "jsonl":
             for run in found:
-                click.echo(output.json_text(as_json(run)))
+                output.say(output.json_text(as_json(run)))
         elif found:
             print_runs(found, output.Paint(color), utc)
         else:
-            click.echo("no run matches", err=True)
+            output.note("no run matches")
 
 
 def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None:
@@ -90,10 +98,10 @@ def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None
     spare = (6, 7, 8, 5, 9) if any(not run.final for run in found) else (6, 9, 7, 8, 5)
     for line, run in zip(output.table(rows, {5, 6, 7, 8}, spare), [None, *found], strict=True):
         if run is None:
-            click.echo(paint(line, "dim"))
+            output.say(paint(line, "dim"))
         else:
             end = line.index(run.state) + len(run.state)
-            click.echo(paint(line[:end], output.STATES[run.state][1]) + line[end:])
+            output.say(paint(line[:end], output.STATES[run.state][1]) + line[end:])
 
 
 def _row(run: Run, utc: bool) -> list[str]:
@@ -101,9 +109,8 @@ def _row(run: Run, utc: bool) -> list[str]:
     where = run.stage or "-"
     if run.progress and not run.final:
         where += f" {run.progress.get('done')}/{run.progress.get('total') or '?'}"
-    started = output.clock(run.started_at, utc).rpartition(".")[0]  # milliseconds tell runs apart for nobody
     return [
-        sign, run.state, output.one_line(run.pipeline), run.short, started, output.duration(run.seconds), str(run.lines),
+        sign, run.state, output.one_line(run.pipeline), run.short, output.moment(run.started_at, utc), output.duration(run.seconds), str(run.lines),
         str(run.warnings), str(run.errors), output.one_line(where), output.one_line(run.ending),
     ]  # fmt: skip
 

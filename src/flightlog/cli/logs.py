@@ -5,11 +5,9 @@ Owns: options, and the order of tail and follow. Leaves how a line looks to `log
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +15,7 @@ import click
 from .. import records
 from ..errors import UsageError
 from . import output, times
-from .choose import open_store, runs_argument, wake_shipping
+from .choose import count, open_store, runs_argument, wake_shipping
 from .logline import Printer
 
 if TYPE_CHECKING:
@@ -68,10 +66,10 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
       flightlog logs orders@-1 -g 'time.?out' -n all
       flightlog logs @failed -o jsonl | jq .message
     """
-    count = _count(options["lines"])
+    limit = count(options["lines"], "--lines")
     if options["reverse"] and options["follow"]:
         raise UsageError("--reverse and --follow exclude each other", "leave one out")
-    with _quiet_pipe(), open_store(note_first=options["follow"]) as reading:
+    with open_store(note_first=options["follow"]) as reading:
         from ..query import logs as query
         from ..query.selectors import select
 
@@ -81,25 +79,27 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
         many = wanted.runs is None or len(wanted.runs) > 1
         printer = Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
         if options["follow"]:
-            _follow(reading, wanted, selected, count, printer, options["quiet"] or many)
+            _follow(reading, wanted, selected, limit, printer, options["quiet"] or many)
         else:
-            _show(reading, wanted, count, printer, options)
+            _show(reading, wanted, limit, printer, options)
         if not options["quiet"]:
             _say_end(reading, wanted, printer, options)
 
 
-def _show(reading: Reading, wanted: Filter, count: int | None, printer: Printer, options: dict[str, Any]) -> None:
+def _show(reading: Reading, wanted: Filter, limit: int | None, printer: Printer, options: dict[str, Any]) -> None:
     from ..query import logs as query
 
     lines: Iterable[Line]
     height = 1 << 30
-    if count is None:
+    if limit is None:
         lines = query.everything(reading.connection, wanted, newest_first=options["reverse"])
     else:
-        found = query.newest(reading.connection, wanted, count)
+        found = query.newest(reading.connection, wanted, limit)
         lines = reversed(found) if options["reverse"] else found
         height = sum(1 + line.message.count("\n") for line in found)
-    with output.paged(height, not options["no_pager"] and options["form"] in ("short", "full", "cat")) as stream:
+    paged = not options["no_pager"] and options["form"] in ("short", "full", "cat")
+    newest_last = limit is not None and not options["reverse"]  # what matters most is the end
+    with output.paged(height, paged, newest_last) as stream:
         printer.begin(stream)
         for line in lines:
             printer.write(line)
@@ -107,7 +107,7 @@ def _show(reading: Reading, wanted: Filter, count: int | None, printer: Printer,
 
 
 def _follow(
-    reading: Reading, wanted: Filter, selected: Selected | None, count: int | None, printer: Printer, silent: bool
+    reading: Reading, wanted: Filter, selected: Selected | None, limit: int | None, printer: Printer, silent: bool
 ) -> None:
     from ..query.live import Follow
 
@@ -115,7 +115,7 @@ def _follow(
     wake_at = time.monotonic() + SHIP_SECONDS
     follow = Follow(reading.connection, wanted, selected.pipelines if selected else [])
     printer.begin(sys.stdout)
-    run = _print(follow.tail(count), printer, wanted.runs[0] if wanted.runs and not silent else "")
+    run = _print(follow.tail(limit), printer, wanted.runs[0] if wanted.runs and not silent else "")
     while True:
         now = time.monotonic()
         wake_shipping(ourselves=now >= wake_at)
@@ -133,7 +133,7 @@ def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
     for line in lines:
         if run and line.run != run:
             printer.flush()
-            click.echo(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --", err=True)
+            output.note(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --")
             run = line.run
         printer.write(line)
     printer.flush()
@@ -173,42 +173,21 @@ def _level(word: str, text: str) -> int:
     return number
 
 
-def _count(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise UsageError(f"--lines {text}: no number", "-n 50, or -n all")
-    return int(text)
-
-
 def _say_end(reading: Reading, wanted: Filter, printer: Printer, options: dict[str, Any]) -> None:
     """Say which lines these were, to people who look; how a followed run ended, to everybody; and that nothing matched."""
     from ..query import runs
 
     if not sys.stderr.isatty() and not options["follow"]:
         if printer.count == 0:
-            click.echo("no line matches", err=True)
+            output.note("no line matches")
         return
     paint = output.Paint(options["color"], sys.stderr)
     zone = f"times in {output.zone_name(options['utc'])}"
     if not wanted.runs or len(wanted.runs) > 1:
         whose = f"{len(wanted.runs)} runs" if wanted.runs else "all runs"
-        click.echo(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"), err=True)
+        output.note(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"))
         return
     run = runs.get(reading.connection, wanted.runs[0])
     words = output.one_line(f"{run.pipeline} {run.short} {run.state}" + (f": {run.ending}" if run.ending else ""))
     shown = f"{printer.count} of {run.lines} lines"
-    click.echo(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]), err=True)
-
-
-@contextlib.contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """A reader that has seen enough is no error; Ctrl-C ends following."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    output.note(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]))

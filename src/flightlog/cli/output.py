@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import io
 import json
 import os
 import re
@@ -62,11 +61,28 @@ class Paint:
         return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self.on and text else text
 
 
-def ready() -> None:
-    """Make standard output and error take any text: what their encoding does not have is printed as an escape."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def say(text: str = "") -> None:
+    """Print a line on standard output. A reader that has left is no error: what follows goes nowhere, and the exit code stays what it is."""
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        goes_nowhere(sys.stdout)
+
+
+def note(text: str) -> None:
+    """Print a line on standard error, behind what was said so far. Never raises: that nobody hears it is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def goes_nowhere(stream: TextIO) -> None:
+    """Let *stream* lose whatever is written to it from now on, and what is still buffered."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def safe(text: str) -> str:
@@ -122,6 +138,16 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def user_name(uid: int) -> str:
+    """Return a user's name, or the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
 def zone(utc: bool) -> datetime.tzinfo | None:
     """Return the zone for people's times: None means local."""
     return datetime.timezone.utc if utc else None
@@ -138,6 +164,15 @@ def clock(moment: datetime.datetime, utc: bool = False, date: bool = False) -> s
     today = datetime.datetime.now(local.tzinfo).date()
     day = f"{local:%Y-%m-%d} " if date or local.date() != today else ""
     return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+
+
+def moment(at: datetime.datetime, utc: bool = False) -> str:
+    """Return a time for a table, short: today's with seconds, this year's with its day, an older one as its date. As `ls -l` does."""
+    local = at.astimezone(zone(utc))
+    today = datetime.datetime.now(local.tzinfo).date()
+    if local.date() == today:
+        return f"{local:%H:%M:%S}"
+    return f"{local:%b %d %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"
 
 
 def iso(moment: datetime.datetime | None) -> str | None:
@@ -173,15 +208,17 @@ def table(rows: list[list[str]], right: set[int], spare: Sequence[int] = ()) -> 
 
 
 @contextlib.contextmanager
-def paged(lines: int, wanted: bool) -> Iterator[TextIO]:
-    """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output."""
+def paged(lines: int, wanted: bool, at_end: bool = False) -> Iterator[TextIO]:
+    """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output. *at_end*:
+    less begins at the last line.
+    """
     command = os.environ.get("FLIGHTLOG_PAGER") or os.environ.get("PAGER") or "less"
     short = lines < shutil.get_terminal_size().lines or os.environ.get("TERM") == "dumb" or command == "cat"
     if not wanted or not sys.stdout.isatty() or short:
         yield sys.stdout
         return
     environment = dict(os.environ)
-    environment.setdefault("LESS", "FRX")
+    environment.setdefault("LESS", "FRX+G" if at_end else "FRX")
     try:
         pager = subprocess.Popen(
             ["/bin/sh", "-c", command],  # as every program reads $PAGER

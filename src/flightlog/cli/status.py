@@ -84,7 +84,7 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
         if form == "json":
             one = len(found) == 1 and len(selectors) == 1
             data = as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}
-            click.echo(output.json_text(data))
+            output.say(output.json_text(data))
         else:
             _print(reading, found, bool(selectors), output.Paint(color), utc)
     if check and any(run.state in query.BAD for run in found):
@@ -95,20 +95,20 @@ def _print(reading: Reading, found: list[Run], chosen: bool, paint: output.Paint
     if chosen and len(found) <= 5:
         for number, run in enumerate(found):
             if number:
-                click.echo()
+                output.say()
             _print_run(reading, run, paint, utc)
         return
     if not found:
-        click.echo("nothing is recorded yet. Try: flightlog run -- COMMAND", err=True)
+        output.note("nothing is recorded yet. Try: flightlog run -- COMMAND")
         return
     from .listing import print_runs
 
     if not chosen:
         bad = sum(_ORDER[run.state] == 0 for run in found)
         live = sum(_ORDER[run.state] == 1 for run in found)
-        words = f"{bad} need attention, {live} running, {len(found) - bad - live} fine"
+        words = f"{bad} need{'s' if bad == 1 else ''} attention, {live} running, {len(found) - bad - live} fine"
         spool = f"{output.size(reading.backlog_bytes)} to ship" if reading.backlog_bytes else "all shipped"
-        click.echo(f"{paint(words, 'bold')}   node {output.one_line(reading.node)}   spool {spool}")
+        output.say(f"{paint(words, 'bold')}   node {output.one_line(reading.node)}   spool {spool}")
     print_runs(found, paint, utc)
 
 
@@ -119,13 +119,13 @@ def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> No
     title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
     certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
     verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
-    click.echo(paint(title, color) + verdict)
+    output.say(paint(title, color) + verdict)
     facts = _facts(run, utc)
     last = query.last_line(reading.connection, run.run)
     if last:
         facts.append(("last line", f"{output.clock(last[2], utc)} {last[0]} {last[1]}"))
     for name, value in facts:
-        click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
+        output.say(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
 
 
 def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
@@ -144,7 +144,8 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     if run.stage:
         facts.append(("stage", run.stage))
     if run.progress:
-        facts.append(("progress", _bar(run.progress)))
+        inside = run.progress.get("stage")
+        facts.append(("progress", _bar(run.progress) + (f" in {inside}" if inside not in (None, run.stage) else "")))
     facts.append(("lines", f"{run.lines}, {_count(run.warnings, 'warning')}, {_count(run.errors, 'error')}"))
     error = run.data.get("error")
     if isinstance(error, dict):

@@ -125,6 +125,8 @@ def check(connection: Connection, wanted: Filter) -> None:
         return
     try:
         connection.execute("SELECT '' ~ %s", (wanted.grep,))
+    except UnicodeEncodeError as problem:
+        raise UsageError(f"no regular expression: {wanted.grep}: no text in UTF-8", "type it in UTF-8") from problem
     except psycopg.DataError as problem:
         reason = problem.diag.message_primary or str(problem)
         raise UsageError(

@@ -174,12 +174,12 @@ def _pipelines(connection: Connection) -> list[str]:
 
 
 def _unknown(known: list[str], text: str, what: str) -> NotFound:
-    message = f"no {what} is called {text}"
+    message = f"no {what} is called {text or repr(text)}"
     if not known:
         return NotFound(message, "nothing is recorded yet: flightlog run -- COMMAND")
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in difflib.get_close_matches(text.lower(), lower, 3)]
-    near += [name for name in known if text.lower() in name.lower() and name not in near]
+    near += [name for name in known if text and text.lower() in name.lower() and name not in near]
     if near:
         return NotFound(message, ", ".join(near[:3]))
     return NotFound(message, "flightlog list shows what is recorded")
