@@ -23,6 +23,7 @@ from .store.db import Connection, connect
 from .store.ingest import PostgresSink
 from .store.queries import query
 
+READER = "flightlog cli"  # application_name of who reads
 CATCH_UP_SECONDS = 0.2
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
 
@@ -109,17 +110,23 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    connection = connect(dsn, "flightlog cli")
+    reading = Reading(connect(dsn, READER), identity.node_name())
     try:
-        if is_embedded() and not _is_current(connection):
+        if is_embedded() and not _is_current(reading.connection):
             migrate.migrate(dsn)
-        reading = Reading(connection, identity.node_name())
         _look_at_spool(reading)
         if ship and reading.backlog_bytes:
             _catch_up(reading)
         yield reading
     finally:
-        connection.close()
+        reading.connection.close()
+
+
+def reconnect(reading: Reading) -> None:
+    """Open the store again, whose connection was lost; starts nothing. Raises SinkError."""
+    fresh = connect(store_dsn(start=False), READER)
+    reading.connection.close()
+    reading.connection = fresh
 
 
 def _is_current(connection: Connection) -> bool:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from flightlog import identity
@@ -279,6 +280,24 @@ def test_ctrl_c_ends_following(flightlog, orders, dsn):
     follow.process.send_signal(signal.SIGINT)
     assert follow.process.wait(20) == 130
     assert follow.process.stderr.read() == b""
+
+
+def test_following_goes_on_where_it_was_when_the_store_comes_back(flightlog, recorded, dsn):
+    run = identity.new_ulid()
+    writer = recorded.write(run, [event(run, "run.started", ago(seconds=9), {"pipeline": "orders"}), log(run, "one")])
+    recorded.ship(look_alive=False)
+    follow = Following(flightlog, "orders")
+    follow.until("one")
+    killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'flightlog cli' AND datname = current_database()"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert connection.execute(killed).fetchone()[0] == 1
+    recorded.write(run, [log(run, "two"), event(run, "run.ended", ago(), {"status": "ok"})], writer=writer, first_n=3)
+    recorded.ship()
+    assert follow.process.wait(20) == 0
+    assert follow.lines == ["one", "two"]
+    said = follow.process.stderr.read().decode()
+    assert "; waiting for it --" in said
+    assert "-- the store answers again --" in said
 
 
 def test_later_runs_are_announced(flightlog, recorded):

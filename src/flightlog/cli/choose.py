@@ -54,6 +54,7 @@ def wake_shipping(ourselves: bool = True) -> None:
     own = door.Door(home)
     try:
         if own.take():
+            wiring.store_dsn(start=False)  # who stopped the server does not want us to start it
             agent = wiring.make_agent(own)
             agent.quiet = True
             with contextlib.closing(agent):

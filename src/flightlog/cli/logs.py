@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import records
-from ..errors import UsageError
+from ..errors import SinkError, SinkUnavailable, UsageError
 from . import output, times
 from .choose import count, open_store, runs_argument, wake_shipping
 from .logline import Printer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..wiring import Reading
 
 POLL_SECONDS = 0.2
+AWAY_SECONDS = 1.0  # between attempts to reach a store that is gone
 SHIP_SECONDS = 1.0  # how often we ship while following, where no agent does
 
 
@@ -120,12 +121,33 @@ def _follow(
         now = time.monotonic()
         wake_shipping(ourselves=now >= wake_at)
         wake_at = now + SHIP_SECONDS if now >= wake_at else wake_at
-        run = _print(follow.more(), printer, run)
+        try:
+            run = _print(follow.more(), printer, run)
+        except SinkUnavailable as problem:
+            _wait_for_store(reading, problem)
+            follow.use(reading.connection)
+            continue
         if follow.over:
             break
         if not follow.more_waits:
             time.sleep(POLL_SECONDS)
     printer.end()
+
+
+def _wait_for_store(reading: Reading, problem: SinkError) -> None:
+    """Wait until the store answers again; say that it does not, and that it does. Ctrl-C ends it."""
+    from .. import wiring
+
+    output.note(f"-- {output.one_line(problem.message)}; waiting for it --")
+    while True:
+        time.sleep(POLL_SECONDS)
+        try:
+            wiring.reconnect(reading)
+        except SinkError:
+            time.sleep(AWAY_SECONDS)
+            continue
+        output.note("-- the store answers again --")
+        return
 
 
 def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
