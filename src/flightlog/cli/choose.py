@@ -6,17 +6,19 @@ Leaves shipping to `wiring`, selectors to `query`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ..errors import FlightlogError, UsageError
+from ..errors import FlightlogError, NotFound, UsageError
 from . import output
 
 if TYPE_CHECKING:
     from ..wiring import Reading
 
+UNREACHABLE = 3
 COMPLETION_RUNS = 200
 COMPLETION_SECONDS = 1
 SHIPPING_SECONDS = 0.2
@@ -36,6 +38,24 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
         yield reading
         if not note_first:
             _note(reading)
+
+
+def answer_from_spool(problem: FlightlogError, answer: Callable[[], None]) -> NoReturn:
+    """Let the spool of this node *answer* when *problem* is that the store cannot be reached, and end with its exit code all the same.
+
+    Raises *problem* when it is another one.
+    """
+    if problem.exit_code != UNREACHABLE:
+        raise problem
+    output.note(f"Error: {output.one_line(problem.message)}")
+    if problem.hint:
+        output.note(f"Try: {output.one_line(problem.hint)}")
+    output.note("-- from the spool of this node: what is not in the store yet, and what was brought there lately --")
+    try:
+        answer()
+    except NotFound as unknown:
+        output.note(f"-- {output.one_line(unknown.message)} --")
+    sys.exit(UNREACHABLE)
 
 
 def _note(reading: Reading) -> None:

@@ -6,11 +6,13 @@ exit code; 130 and no word after Ctrl-C; no word when the reader of standard out
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -58,16 +60,26 @@ class Commands(click.Group):
             raise FlightlogUsage(f"no such command: {args[0]}", f"flightlog {near[0]}" if near else "flightlog --help")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        """Read the command line."""
+        with _quiet_ends():
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Call the command. Ctrl-C and a reader that leaves end it without click's own words about them."""
-        try:
+        """Call the command."""
+        with _quiet_ends():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        except (
-            BrokenPipeError
-        ):  # who read has seen enough; a command whose exit code says something prints by `output.say`
-            sys.exit(0)
+
+
+@contextlib.contextmanager
+def _quiet_ends() -> Iterator[None]:
+    """Ctrl-C, and a reader that leaves, end the process before click has its own words about them."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # who read has seen enough; a command whose exit code says something prints by `output.say`
+        sys.exit(0)
 
 
 class FlightlogUsage(click.UsageError):

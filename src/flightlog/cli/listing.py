@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError
+from ..errors import FlightlogError, UsageError
 from . import output, times
-from .choose import complete_pipelines, count, open_store
+from .choose import answer_from_spool, complete_pipelines, count, open_store
 from .status import as_json
 
 if TYPE_CHECKING:
+    import datetime
+
     from ..query.runs import Run
 
 LIMIT = 30
@@ -70,24 +72,62 @@ def list_(
     moment = times.parse(since, "--since") if since else None
     key, reverse = _sort(sort)
     most = count(limit, "--limit", least=1) if limit else None if pipelines else LIMIT
-    with open_store() as reading:
-        from ..query import runs as query
-        from ..query.selectors import pipelines as named
+    try:
+        with open_store() as reading:
+            from ..query import runs as query
+            from ..query.selectors import pipelines as named
 
-        chosen = named(reading.connection, names) if names else None
-        runs = None
-        if pipelines:
-            runs = [run.run for run in query.latest_of_each(reading.connection)]
-        found = query.list_runs(reading.connection, runs, chosen, states, moment, most, key, reverse)
-        if form == "json":
-            output.say(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
-        elif form == "jsonl":
-            for run in found:
-                output.say(output.json_text(as_json(run)))
-        elif found:
-            print_runs(found, output.Paint(color), utc)
-        else:
-            output.note("no run matches")
+            chosen = named(reading.connection, names) if names else None
+            runs = [run.run for run in query.latest_of_each(reading.connection)] if pipelines else None
+            found = query.list_runs(reading.connection, runs, chosen, states, moment, most, key, reverse)
+            _show(found, form, output.Paint(color), utc)
+    except FlightlogError as problem:
+
+        def answer() -> None:
+            _show(_of_spool(names, pipelines, states, moment, most, key, reverse), form, output.Paint(color), utc)
+
+        answer_from_spool(problem, answer)
+
+
+def _of_spool(
+    names: tuple[str, ...],
+    pipelines: bool,
+    states: list[str] | None,
+    since: datetime.datetime | None,
+    limit: int | None,
+    sort: str,
+    smallest_first: bool,
+) -> list[Run]:
+    from ..query.selectors import pipelines as named
+    from .spooled import Spooled
+
+    spool = Spooled()
+    chosen = named(spool, names) if names else spool.pipelines()
+    latest = {spool.runs_of(name)[0] for name in chosen}
+    found = [
+        run
+        for run in spool.all
+        if run.pipeline in chosen
+        and (not pipelines or run.run in latest)
+        and (states is None or run.state in states)
+        and (since is None or run.started_at >= since)
+    ]
+    keys = {"started": "run", "ended": "ended_at", "duration": "seconds"}
+    known = [run for run in found if getattr(run, keys.get(sort, sort)) is not None]
+    known.sort(key=lambda run: getattr(run, keys.get(sort, sort)), reverse=not smallest_first)
+    return [*known, *(run for run in found if run not in known)][:limit]
+
+
+def _show(found: list[Run], form: str, paint: output.Paint, utc: bool) -> None:
+    if form == "json":
+        output.say(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
+    elif form == "jsonl":
+        for run in found:
+            output.say(output.json_text(as_json(run)))
+    elif found:
+        print_runs(found, paint, utc)
+    else:
+        output.note("no run matches")
 
 
 def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None:

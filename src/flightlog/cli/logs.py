@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import records
-from ..errors import SinkError, SinkUnavailable, UsageError
+from ..errors import FlightlogError, SinkError, SinkUnavailable, UsageError
 from . import output, times
-from .choose import count, open_store, runs_argument, wake_shipping
+from .choose import answer_from_spool, count, open_store, runs_argument, wake_shipping
 from .logline import Printer
 
 if TYPE_CHECKING:
@@ -70,21 +70,45 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
     limit = count(options["lines"], "--lines")
     if options["reverse"] and options["follow"]:
         raise UsageError("--reverse and --follow exclude each other", "leave one out")
-    with open_store(note_first=options["follow"]) as reading:
-        from ..query import logs as query
-        from ..query.selectors import select
+    printer: Printer | None = None
+    try:
+        with open_store(note_first=options["follow"]) as reading:
+            from ..query import logs as query
+            from ..query.selectors import select
 
-        selected = select(reading.connection, selectors) if selectors else None
-        wanted = _filter(selected, options)
-        query.check(reading.connection, wanted)
-        many = wanted.runs is None or len(wanted.runs) > 1
-        printer = Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
-        if options["follow"]:
-            _follow(reading, wanted, selected, limit, printer, options["quiet"] or many)
-        else:
-            _show(reading, wanted, limit, printer, options)
-        if not options["quiet"]:
-            _say_end(reading, wanted, printer, options)
+            selected = select(reading.connection, selectors) if selectors else None
+            wanted = _filter(selected, options)
+            query.check(reading.connection, wanted)
+            printer = _printer(wanted, options)
+            if options["follow"]:
+                _follow(reading, wanted, selected, limit, printer, options["quiet"] or printer.many)
+            else:
+                _show(reading, wanted, limit, printer, options)
+            if not options["quiet"]:
+                _say_end(reading, wanted, printer, options)
+    except FlightlogError as problem:
+        if printer is not None or options["follow"]:
+            raise
+        answer_from_spool(problem, lambda: _show_spool(selectors, limit, options))
+
+
+def _show_spool(selectors: tuple[str, ...], limit: int | None, options: dict[str, Any]) -> None:
+    from ..query.selectors import select
+    from .spooled import Spooled
+
+    spool = Spooled(_filter(None, options), limit)
+    wanted = _filter(select(spool, selectors) if selectors else None, options)
+    found = spool.lines(wanted.runs, limit)
+    printer = _printer(wanted, options)
+    printer.begin(sys.stdout)
+    for line in reversed(found) if options["reverse"] else found:
+        printer.write(line)
+    printer.end()
+
+
+def _printer(wanted: Filter, options: dict[str, Any]) -> Printer:
+    many = wanted.runs is None or len(wanted.runs) > 1
+    return Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
 
 
 def _show(reading: Reading, wanted: Filter, limit: int | None, printer: Printer, options: dict[str, Any]) -> None:

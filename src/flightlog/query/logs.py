@@ -38,7 +38,7 @@ class Line(NamedTuple):
     thread: str | None
     writer: str
     seq: int
-    pos: int
+    pos: int | None
     source: str
     file: str | None
     line: int | None
