@@ -127,8 +127,9 @@ def _comparable(line):
         data = json.loads(line)
     except ValueError:
         return line
-    for thing in data.get("runs", data.get("lines", [data])):
-        thing.pop("pos", None)
+    lines = data.get("lines")
+    for line in lines if isinstance(lines, list) else [data]:
+        line.pop("pos", None)
     return data
 
 
