@@ -98,7 +98,7 @@ def stop() -> None:
 def status(form: str) -> None:
     """Show whether an agent runs, and what waits to be shipped.
 
-    Exit 1 when something waits and nobody ships it, 3 when the configured database does not answer.
+    Exit 1 when something waits, or may wait, and nobody ships it; 3 when the configured database does not answer.
 
     \b
     Examples:
@@ -115,7 +115,8 @@ def status(form: str) -> None:
         _print(facts)
     if facts["store_error"] and not wiring.is_embedded():
         sys.exit(3)
-    if not facts["running"] and (facts["backlog_bytes"] or 0) > 0:
+    waits = facts["spool_bytes"] if facts["backlog_bytes"] is None else facts["backlog_bytes"]
+    if waits and not facts["running"]:
         sys.exit(1)
 
 
@@ -163,7 +164,6 @@ def _facts() -> dict[str, Any]:
             facts["backlog_bytes"] = reading.backlog_bytes
     except FlightlogError as problem:
         facts["store_error"] = problem.message
-        facts["backlog_bytes"] = facts["spool_bytes"] if not note else None
     return facts
 
 
@@ -183,7 +183,10 @@ def _print(facts: dict[str, Any]) -> None:
     spool = f"{output.size(facts['spool_bytes'])} of {output.size(facts['spool_quota'])} ({share:.0f} %)"
     fact("spool", f"{spool}, {facts['writers']} writers")
     backlog = facts["backlog_bytes"]
-    fact("backlog", "unknown" if backlog is None else output.size(backlog) if backlog else "none")
+    if backlog is None and facts["spool_bytes"]:
+        fact("backlog", f"unknown, {output.size(facts['spool_bytes'])} at most")
+    else:
+        fact("backlog", output.size(backlog) if backlog else "none")
 
 
 def _moment(seconds: object) -> str | None:

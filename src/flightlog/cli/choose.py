@@ -32,12 +32,23 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
     """
     from .. import wiring
 
+    was_asleep = wiring.is_asleep()
     with wiring.reading_store(ship) as reading:
+        if was_asleep:
+            _let_it_end()
         if note_first:
             _note(reading)
         yield reading
         if not note_first:
             _note(reading)
+
+
+def _let_it_end() -> None:
+    """We started the embedded server, and somebody has to stop it when nobody needs it: an agent, where one may be started, does. Never raises."""
+    from .. import daemons
+
+    with contextlib.suppress(FlightlogError, OSError):
+        daemons.ensure_agent()
 
 
 def answer_from_spool(problem: FlightlogError, answer: Callable[[], None]) -> NoReturn:
