@@ -1,4 +1,4 @@
-"""What the reading commands share: opening the store, saying what is not there yet, RUN arguments and their completion.
+"""What the reading commands share: opening the store, saying what is not there yet, RUN arguments.
 
 Leaves shipping to `wiring`, selectors to `query`.
 """
@@ -14,13 +14,12 @@ import click
 
 from ..errors import FlightlogError, NotFound, UsageError
 from . import output
+from .complete import complete_runs
 
 if TYPE_CHECKING:
     from ..wiring import Reading
 
 UNREACHABLE = 3
-COMPLETION_RUNS = 200
-COMPLETION_SECONDS = 1
 SHIPPING_SECONDS = 0.2
 
 
@@ -108,40 +107,3 @@ def count(text: str, option: str, least: int = 0) -> int | None:
 def runs_argument(command: Any) -> Any:
     """Add the RUN... argument to a command."""
     return click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=complete_runs)(command)
-
-
-def complete_runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Return pipelines, and short ids of recent runs, that begin with what was typed; nothing when the store is not at hand."""
-    found = _recent_runs()
-    names = {run.pipeline: "pipeline" for run in found}
-    names.update((run.short, f"{run.pipeline} {run.state}") for run in found)
-    return _items(names, incomplete)
-
-
-def complete_pipelines(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Return pipelines that begin with what was typed; nothing when the store is not at hand."""
-    return _items({run.pipeline: "pipeline" for run in _recent_runs()}, incomplete)
-
-
-def _recent_runs() -> list[Any]:
-    try:
-        from psycopg import conninfo
-
-        from .. import wiring
-        from ..query import runs
-        from ..store.db import connect
-
-        dsn = conninfo.make_conninfo(wiring.store_dsn(start=False), connect_timeout=COMPLETION_SECONDS)
-        with connect(dsn, "flightlog completion", statement_seconds=COMPLETION_SECONDS) as connection:
-            return runs.list_runs(connection, limit=COMPLETION_RUNS)
-    except Exception:  # a completion must never print
-        return []
-
-
-def _items(names: dict[str, str], incomplete: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
-
-    plain = {
-        name: text for name, text in names.items() if name.startswith(incomplete) and name == output.one_line(name)
-    }
-    return [CompletionItem(name, help=output.one_line(text)) for name, text in plain.items()]

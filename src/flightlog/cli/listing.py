@@ -8,7 +8,8 @@ import click
 
 from ..errors import FlightlogError, UsageError
 from . import output, times
-from .choose import answer_from_spool, complete_pipelines, count, open_store
+from .choose import answer_from_spool, count, open_store
+from .complete import complete_pipelines
 from .status import as_json
 
 if TYPE_CHECKING:
