@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -103,6 +104,16 @@ def test_json_of_one_run(flightlog, recorded):
     )
     assert data["progress"] is None
     assert data["ended_at"] > data["started_at"]
+
+
+def test_the_exception_that_ended_a_supervised_pipeline_is_told(flightlog, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text("import flightlog\nwith flightlog.run('orders'):\n    raise ValueError('two columns\\ndiffer')\n")
+    flightlog("run", "--", sys.executable, str(script), code=1)
+    data = json.loads(flightlog("status", "orders", "-o", "json")[0])
+    assert data["error"] == {"type": "ValueError", "module": "builtins", "message": "two columns\ndiffer"}
+    assert (data["state"], data["exit_code"]) == ("failed", 1)
+    assert "  error     ValueError: two columns\\ndiffer\n" in flightlog("status", "orders")[0]
 
 
 def test_json_of_several_runs(flightlog, recorded):

@@ -60,7 +60,7 @@ def _ask(selectors: tuple[str, ...]) -> Audit:
 
 
 def _as_json(found: Audit) -> dict[str, Any]:
-    """Return the account as the contract of `-o json` says (docs/reference/cli-json.md)."""
+    """Return the account as the contract of `-o json` says (docs/reference/cli/audit.md)."""
     return {
         "v": 1,
         "good": found.good,

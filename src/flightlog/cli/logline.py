@@ -1,4 +1,4 @@
-"""How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli-json.md).
+"""How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli/logs.md).
 
 Invariants: nothing in a record can steer a terminal; a message of several lines stays readable, its further lines indented; colour never
 carries meaning alone: the level is a word. Owns: these forms. Leaves which lines there are to `query`.

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
@@ -108,9 +109,24 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
+def columns_of(text: str) -> int:
+    """Return how many columns *text* takes on a screen: two for each wide character, none for one that joins the one before."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) or c in "\u200d\ufe0f" else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
 def cut(text: str, columns: int) -> str:
     """Return *text* cut to *columns*, with dots where something was cut."""
-    return text if len(text) <= columns else text[: max(0, columns - 3)] + "..."
+    if columns_of(text) <= columns:
+        return text
+    shown = text[: max(0, columns - 3)]
+    while columns_of(shown) > max(0, columns - 3):
+        shown = shown[:-1]
+    return shown + "..."
 
 
 def duration(seconds: float) -> str:
@@ -196,13 +212,16 @@ def table(rows: list[list[str]], right: set[int], spare: Sequence[int] = ()) -> 
         spare: indexes of columns that are left out when the screen is too narrow, the least important first.
     """
     columns = list(range(len(rows[0])))
-    widths = [max(len(row[index]) for row in rows) for index in columns]
+    widths = [max(columns_of(row[index]) for row in rows) for index in columns]
     for index in spare:
         if sum(widths[column] + 2 for column in columns) - 2 > width():
             columns.remove(index)
     lines = []
     for row in rows:
-        cells = [row[c].rjust(widths[c]) if c in right else row[c].ljust(widths[c]) for c in columns]
+        cells = []
+        for c in columns:
+            blank = " " * (widths[c] - columns_of(row[c]))
+            cells.append(blank + row[c] if c in right else row[c] + blank)
         lines.append(cut("  ".join(cells).rstrip(), width()))
     return lines
 

@@ -1,6 +1,6 @@
 """`flightlog status`: what needs attention, or all about one run.
 
-Owns: that screen and the JSON of a run (docs/reference/cli-json.md).
+Owns: that screen and the JSON of a run (docs/reference/cli/status.md).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _LOOKS_BACK = (60, 600, 7200, 86400, 864000)
 
 
 class Line(NamedTuple):
-    """One log line; names as in docs/reference/cli-json.md."""
+    """One log line; names as in docs/reference/cli/logs.md."""
 
     ts: datetime.datetime
     level: str
