@@ -37,7 +37,12 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
             _let_it_end()
         if note_first:
             _note(reading)
-        yield reading
+        try:
+            yield reading
+        except NotFound:  # it may be in what is still on its way
+            if not note_first:
+                _note(reading)
+            raise
         if not note_first:
             _note(reading)
 

@@ -214,7 +214,7 @@ def _by_id(runs: Catalogue, text: str) -> str:
 def _unknown(known: list[str], text: str, what: str) -> NotFound:
     message = f"no {what} is called {text or repr(text)}"
     if not known:
-        return NotFound(message, "nothing is recorded yet: flightlog run -- COMMAND")
+        return NotFound(message, "the store knows no run yet: flightlog run -- COMMAND")
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in difflib.get_close_matches(text.lower(), lower, 3)]
     near += [name for name in known if text and text.lower() in name.lower() and name not in near]
