@@ -176,4 +176,13 @@ def traceback_lines(error: dict[str, Any]) -> list[str]:
     if module not in (None, "builtins", "__main__"):
         kind = f"{module}.{kind}"
     message = error.get("message")
-    return [*lines, *(f"{kind}: {message}" if message else kind).split("\n")]
+    lines += (f"{kind}: {message}" if message else kind).split("\n")
+    group = error.get("group")
+    members = group if isinstance(group, list) else []
+    for number, member in enumerate(members, 1):
+        if isinstance(member, dict):
+            lines += [
+                f"  -- {number} of {len(members)} --",
+                *(f"  {line}".rstrip() for line in traceback_lines(member)),
+            ]
+    return lines
