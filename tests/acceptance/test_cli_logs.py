@@ -273,6 +273,18 @@ def test_following_ships_by_itself_where_no_agent_runs(flightlog, home):
     assert flightlog("audit")[1] == ""
 
 
+def test_a_reader_that_leaves_ends_following_before_the_next_line_comes(flightlog, orders, dsn):
+    execute(dsn, "UPDATE pipeline_runs SET state = 'running', ended_at = NULL")
+    process = flightlog.start("logs", "-f", "orders", "-n", "1", "-o", "cat")
+    assert process.stdout.readline() == b"Failed\n"
+    process.stdout.close()
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert process.stderr.read() == b""
+
+
 def test_ctrl_c_ends_following(flightlog, orders, dsn):
     execute(dsn, "UPDATE pipeline_runs SET state = 'running', ended_at = NULL")
     follow = Following(flightlog, "orders", "-n", "1")

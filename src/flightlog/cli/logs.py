@@ -5,6 +5,7 @@ Owns: options, and the order of tail and follow. Leaves how a line looks to `log
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from collections.abc import Iterable
@@ -154,8 +155,16 @@ def _follow(
         if follow.over:
             break
         if not follow.more_waits:
-            time.sleep(POLL_SECONDS)
+            _pause()
     printer.end()
+
+
+def _pause() -> None:
+    """Wait a little; notice meanwhile that nobody reads any more, which a write would tell only when the next line comes."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    if watch.poll(POLL_SECONDS * 1000):
+        raise BrokenPipeError
 
 
 def _wait_for_store(reading: Reading, problem: SinkError) -> None:
@@ -164,7 +173,7 @@ def _wait_for_store(reading: Reading, problem: SinkError) -> None:
 
     output.note(f"-- {output.one_line(problem.message)}; waiting for it --")
     while True:
-        time.sleep(POLL_SECONDS)
+        _pause()
         try:
             wiring.reconnect(reading)
         except SinkError:
