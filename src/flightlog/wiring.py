@@ -11,18 +11,24 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
 
 from . import identity
 from .agent import door
-from .agent.agent import Agent
 from .agent.spool import CAPTURE, Files, directories, look
 from .config.settings import Settings, load_or_default
-from .errors import FlightlogError, SinkError, SinkMisconfigured
+from .errors import FlightlogError, SinkMisconfigured
 from .store import embedded, migrate
-from .store.db import Connection, connect
-from .store.ingest import PostgresSink
+from .store.db import Connection, connect, translate
 from .store.queries import query
 
+if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms for them
+    from .agent.agent import Agent
+    from .store.ingest import PostgresSink
+
+READER = "flightlog cli"  # application_name of who reads
 CATCH_UP_SECONDS = 0.2
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
 
@@ -73,8 +79,15 @@ def is_embedded() -> bool:
     return not settings().database.dsn
 
 
+def is_asleep() -> bool:
+    """Tell whether the store is the embedded server of this home, and it does not run."""
+    return is_embedded() and embedded.running_dsn(identity.home()) is None
+
+
 def make_sink() -> PostgresSink:
     """Return a sink, not opened. The embedded server is started if needed, with today's schema. Raises FlightlogError."""
+    from .store.ingest import PostgresSink
+
     dsn = store_dsn()
     if is_embedded() and any(not item.applied_at for item in migrate.status(dsn)):
         migrate.migrate(dsn)
@@ -83,6 +96,7 @@ def make_sink() -> PostgresSink:
 
 def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
     """Return this home's agent. The caller holds its door."""
+    from .agent.agent import Agent
     from .agent.upkeep import Upkeep
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
@@ -109,25 +123,34 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    connection = connect(dsn, "flightlog cli")
+    reading = Reading(connect(dsn, READER), identity.node_name())
     try:
-        if is_embedded() and not _is_current(connection):
+        if is_embedded() and not _is_current(reading.connection):
             migrate.migrate(dsn)
-        reading = Reading(connection, identity.node_name())
         _look_at_spool(reading)
         if ship and reading.backlog_bytes:
             _catch_up(reading)
         yield reading
     finally:
-        connection.close()
+        reading.connection.close()
+
+
+def reconnect(reading: Reading) -> None:
+    """Open the store again, whose connection was lost; starts nothing. Raises SinkError."""
+    fresh = connect(store_dsn(start=False), READER)
+    reading.connection.close()
+    reading.connection = fresh
 
 
 def _is_current(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
-    if not row or not row[0]:
-        return False
     latest = migrate.migrations()[-1].name
-    return connection.execute("SELECT FROM pipeline_migrations WHERE name = %s", (latest,)).fetchone() is not None
+    try:
+        row = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
+        if not row or not row[0]:
+            return False
+        return connection.execute("SELECT FROM pipeline_migrations WHERE name = %s", (latest,)).fetchone() is not None
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read migrations") from problem
 
 
 def _catch_up(reading: Reading) -> None:
@@ -160,8 +183,10 @@ def _look_at_spool(reading: Reading) -> None:
     found = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
     try:
         rows = reading.connection.execute(query("ingest", "positions").encode(), {"writers": list(found)}).fetchall()
-    except SinkError:
-        rows = []
+    except psycopg.errors.InsufficientPrivilege:
+        rows = []  # who may not know positions may still read logs
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read positions") from problem
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
     reading.pending = {}
     reading.backlog_bytes = 0

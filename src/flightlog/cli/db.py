@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
 from ..errors import FlightlogError
+from . import output
 
 
-@click.group()
+@click.group(short_help="Look at and migrate the database.")
 def db() -> None:
     """Look at and migrate the database.
 
@@ -22,47 +22,58 @@ def db() -> None:
     """
 
 
-@db.command()
+@db.command(short_help="Bring the database to this version's schema.")
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL of all migrations; connect to nothing.")
 def migrate(only_print: bool) -> None:
-    """Bring the database to this version's schema. Safe to repeat, and when two start at once."""
+    """Bring the database to this version's schema. Safe to repeat, and when two start at once.
+
+    \b
+    Examples:
+      flightlog db migrate
+      flightlog db migrate --print > schema.sql
+    """
     from ..store import migrate as migrations
 
     if only_print:
-        click.echo(migrations.print_sql(), nl=False)
+        output.say(migrations.print_sql().rstrip("\n"))
         return
     from .. import wiring
 
-    before = wiring.store_dsn()
-    applied = migrations.migrate(before)
+    applied = migrations.migrate(wiring.store_dsn())
     for name in applied:
-        click.echo(f"applied {name}")
+        output.say(f"applied {name}")
     if not applied:
-        click.echo("nothing to do: the database has this version's schema")
+        output.say("nothing to do: the database has this version's schema")
 
 
-@db.command()
-@click.option("-o", "--output", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
-def status(output: str) -> None:
-    """Show which migrations the database has. Exit 1 when one is pending or was changed."""
+@db.command(short_help="Show which migrations the database has.")
+@click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
+def status(form: str) -> None:
+    """Show which migrations the database has. Exit 1 when one is pending or was changed since it was applied.
+
+    \b
+    Examples:
+      flightlog db status
+      flightlog db status -o json | jq -r '.migrations[].name'
+    """
     from .. import wiring
     from ..store import migrate as migrations
     from ..store.db import masked
 
     dsn = wiring.store_dsn()
     rows = migrations.status(dsn)
-    if output == "json":
+    if form == "json":
         found = [{"name": row.name, "applied_at": row.applied_at or None, "changed": row.changed} for row in rows]
-        click.echo(json.dumps({"v": 1, "database": masked(dsn), "migrations": found}))
+        output.say(output.json_text({"v": 1, "database": masked(dsn), "migrations": found}))
     else:
-        click.echo(masked(dsn))
+        output.say(output.one_line(masked(dsn)))
         for row in rows:
-            click.echo(f"{row.name:45} {_word(row)}")
-    if any(row.changed or not row.applied_at for row in rows):
-        if output == "short":
-            problem = FlightlogError("the database does not have this version's schema", "flightlog db migrate")
-            click.echo(f"Error: {problem.message}\nTry: {problem.hint}", err=True)
+            output.say(f"{row.name:45} {_word(row)}")
+    if not any(row.changed or not row.applied_at for row in rows):
+        return
+    if form == "json":
         sys.exit(1)
+    raise FlightlogError("the database does not have this version's schema", "flightlog db migrate")
 
 
 def _word(row: object) -> str:

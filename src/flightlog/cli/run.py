@@ -37,6 +37,11 @@ def run(pipeline: str, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
+
+    \b
+    Examples:
+      flightlog run -- python pipeline.py
+      flightlog run -n orders -- ./load.sh --fast
     """
     start(list(command), pipeline)
 

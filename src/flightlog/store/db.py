@@ -107,7 +107,7 @@ def translate(problem: psycopg.Error, during: str) -> SinkError:
     if state.startswith(_GONE) or state in _GONE_EXACT or not state:
         if re.search(r"password authentication failed|no password supplied|does not exist", text):
             return SinkMisconfigured(text, "check the DSN, the password and the rights of its user", state)
-        return SinkUnavailable(text, "is the server running? It is tried again by itself", state)
+        return SinkUnavailable(text, "is the server running, and can it be reached from here?", state)
     return SinkUnavailable(text, "", state)
 
 
@@ -115,4 +115,5 @@ def _text(problem: psycopg.Error) -> str:
     """Return the first lines of the server's or libpq's message, in one line."""
     words = problem.diag.message_primary or str(problem) or type(problem).__name__
     detail = problem.diag.message_detail
+    words = re.sub(r"\s*Is the server running[^?]*\?", "", words)  # libpq asks; the hint does
     return " ".join((words + (f" ({detail})" if detail else "")).split())[:500]
