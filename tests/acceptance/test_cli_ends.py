@@ -1,6 +1,7 @@
 """How every command ends: what is said when it cannot do it, the exit code, and what becomes of standard output."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -68,6 +69,17 @@ def test_a_full_disk_is_an_error_and_no_traceback(flightlog, recorded, arguments
     with open("/dev/full", "w") as full:
         process = flightlog.start(*arguments, stdout=full)
         assert process.stderr.read() == b"Error: cannot write: No space left on device\n"
+    assert process.wait(60) == 1
+
+
+@pytest.mark.parametrize("arguments", READING, ids=" ".join)
+def test_a_file_that_may_not_grow_is_an_error_found_at_the_very_end(flightlog, recorded, arguments, tmp_path):
+    """Output to a plain file is written when the process ends."""
+    recorded.run(at=ago(minutes=1))
+    with open(tmp_path / "out", "w") as file:
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
+        process = flightlog.start(*arguments, stdout=file, preexec_fn=limit)
+        assert process.stderr.read() == b"Error: cannot write: File too large\n"
     assert process.wait(60) == 1
 
 

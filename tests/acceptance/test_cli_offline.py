@@ -133,6 +133,19 @@ def _comparable(line):
     return data
 
 
+def test_more_than_one_batch(offline, recorded):
+    """What a run did is summed up over batches; lines are the newest."""
+    at = ago(minutes=5)
+    run = identity.new_ulid(at)
+    began = event(run, "run.started", at, {"pipeline": "long", "kind": "attached"})
+    lines = [log(run, f"line {n}", at + n * MILLISECOND, lv=30 if n % 5 == 0 else 20) for n in range(45_000)]
+    recorded.write(run, [began, *lines], "long")
+    data = json.loads(offline("status", "long", "-o", "json", code=3)[0])
+    assert (data["lines"], data["warnings"], data["kind"]) == (45_000, 9000, "attached")
+    shown = offline("logs", "long", "-n", "3", "-o", "cat", code=3)[0]
+    assert shown.splitlines() == ["line 44997", "line 44998", "line 44999"]
+
+
 def test_unknown_names_are_told_with_exit_3(offline, orders):
     out, err = offline("logs", "nobody", code=3)
     assert (out, "-- no run or pipeline is called nobody --" in err) == ("", True)

@@ -138,6 +138,9 @@ def _run(prog_name: str) -> int:
     except OSError as problem:
         if problem.filename is not None:
             raise
+        from .output import goes_nowhere
+
+        goes_nowhere(sys.stdout)  # it is told once
         return _fail(f"cannot write: {problem.strerror}", "", 1)
 
 
