@@ -11,6 +11,7 @@ from flightlog import identity
 from flightlog.agent import rows
 from flightlog.agent.spool import look
 from flightlog.errors import Fenced, PositionConflict, SinkUnavailable
+from flightlog.journal.capture import INDEX_ENTRY, CaptureWriter
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of
 from integration import shipping
@@ -321,6 +322,26 @@ def test_fields_and_exceptions_are_queryable_json(dsn, home):
     ship_all(shipper_for(dsn, home), spool)
     ((fields, exception),) = fetch(dsn, "SELECT fields, exception FROM pipeline_logs")
     assert json.loads(json.dumps(fields)) == {"a": 'tab\t"\\', "n": 2**64 - 1} and exception == error
+
+
+def test_a_captured_line_has_the_time_its_last_byte_came(dsn, home):
+    spool = spool_of(home)
+    writer = CaptureWriter(spool, {"run": RUN, "stream": "stdout", "boot": "0" * 32, "keeper": [0, 0]}, rotate_bytes=60)
+    writer.open()
+    now = time.time_ns() // 10**9
+    expected = []
+    for n, piece in enumerate([b"a\nb\nc", b"c\nd\n", b"e\n" * 40, b"f" * 20, b"\ng\n"]):
+        os.write(writer.fd, piece)
+        os.write(writer._index_fd, INDEX_ENTRY.pack(writer.size(), (now - 50 + n) * 10**9, 0))
+        expected += [now - 50 + n] * piece.count(b"\n")
+        if writer.size() > writer.rotate_bytes:
+            writer.rotate()
+    writer.end()
+    ship_all(shipper_for(dsn, home), spool)
+    assert messages(dsn) == ["a", "b", "cc", "d", *["e"] * 40, "f" * 20, "g"]
+    assert [
+        at for (at,) in fetch(dsn, "SELECT extract(epoch FROM ts)::bigint FROM pipeline_logs ORDER BY pos")
+    ] == expected
 
 
 def test_the_server_goes_away_in_a_batch(dsn, home):

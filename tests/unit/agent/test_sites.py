@@ -61,6 +61,7 @@ def test_the_message_is_no_part_of_a_call_site():
         FRONT + b',"t":%d,"m":"nul \\u0000, lone \\ud800, pair \\ud83d\\ude00"}' % NOW,
         FRONT + b',"t":%d,"x":{"a":"\\u0000"},"m":"m"}' % NOW,
         FRONT + b',\n"t":%d, "m":"m","x":{"a":\n[1,\t2]}}' % NOW,
+        FRONT + b',"t":%d,"m":"m","x":{"a":\n[1,\t2,\r3]},"e":{\n}}' % NOW,
         b'{"k":"log","m":"%s","t":%d,"lv":30,"fn":"f"}' % (b"x" * MAX_FRONT_BYTES, NOW),
         b'{"k":"log","lv":20,"fn":"%s","t":%d}' % (b"x" * MAX_FRONT_BYTES, NOW),
         b'{"k":"log","lv":99999999999,"fn":"f","ln":99999999999,"t":%d}' % NOW,
@@ -72,6 +73,7 @@ def test_strange_payloads_read_as_they_do_whole(payload):
     known.read(FRONT + REST)
     for _ in range(2):  # met for the first time, and again
         assert cut(payload, known) == whole(payload)
+        assert cut(payload, known).count("\n") == 1 and cut(payload, known).count("\t") == 20
 
 
 @pytest.mark.parametrize("seed", range(30))
