@@ -16,6 +16,8 @@ from . import identity
 from .agent import door
 from .agent.agent import Agent
 from .agent.spool import CAPTURE, Files, directories, look
+from .config import switch
+from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkError, SinkMisconfigured
 from .store import embedded, migrate
@@ -87,6 +89,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
     chosen = settings()
+    Rules(switch.find_config()).look()
     return Agent(
         identity.home(),
         os.environ.get("FLIGHTLOG_SPOOL", ""),

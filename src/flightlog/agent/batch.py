@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .. import redact
 from ..errors import PoisonRecord
 from . import faults
 from .facts import RunFacts
@@ -101,12 +102,9 @@ class Gathering:
         self._bytes += len(line)
 
     def refuse(self, origin: Origin, problem: PoisonRecord) -> None:
-        """Keep a record that no row could be made of."""
-        self.letters.append(
-            DeadLetter(
-                origin.writer, origin.seq, origin.run, origin.raw, problem.sqlstate or "22000", problem.message[:1000]
-            )
-        )
+        """Keep a record that no row could be made of, its secrets masked: its raw bytes may be somebody else's, or captured."""
+        raw, error = redact.raw(origin.raw), redact.cut(problem.message, 1000)
+        self.letters.append(DeadLetter(origin.writer, origin.seq, origin.run, raw, problem.sqlstate or "22000", error))
 
     def flush(self) -> None:
         """Stream the log rows that have not been sent."""

@@ -12,16 +12,16 @@ import os
 import time
 from typing import Any
 
-from .. import identity
+from .. import identity, redact
 from ..errors import SegmentError
 from ..journal import reader
 from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
-from ..sdk import redact
 from .batch import Gathering, Origin, RunUnknown
+from .captured_text import AHEAD_BYTES, BEFORE_BYTES, CapturedText
 from .decode import clean, json_text
-from .lines import interpret, split
+from .lines import Line, interpret, split
 from .rows import PARTIAL_LINE, REDACTED, DayMissing, LogRows
 from .sink import Position
 from .spool import CAPTURE, Files
@@ -58,6 +58,7 @@ class CaptureTail:
         self._index: dict[int, tuple[list[int], list[int], int]] = {}
         self._open_size = -1  # size of what could not be used when it was last looked at, and since when
         self._open_since = 0.0
+        self._text: CapturedText | None = None  # made at the first read, from what stands before the position
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -101,6 +102,8 @@ class CaptureTail:
         """Read on from where *step* stands, about one window; tell whether that brought anything. Raises SinkError."""
         before = (step.segno, step.offset, step.closed)
         window = WINDOW_BYTES
+        if self._text is None:
+            self._text = self._remembered(files, step)
         while not into.is_full() and not step.blocked:
             parts = self._bytes(files, step, window)
             data = b"".join(part for _, _, part in parts)
@@ -110,6 +113,9 @@ class CaptureTail:
                 break
             patient = not self._waited(len(data)) if whole else window < WIDE_BYTES
             lines, used = split(data, self._dead and whole, patient)
+            while len(lines) > 1 and not whole and lines[-1].partial and len(data) - used < AHEAD_BYTES:
+                lines.pop()  # with what follows it in sight
+                used = lines[-1].end
             if not lines and used == 0:
                 if whole:
                     break
@@ -117,7 +123,7 @@ class CaptureTail:
                 continue
             for line in lines:
                 try:
-                    self._take(line.raw, line.partial, self._place(parts, line.end), step, into)
+                    self._take(line, data[line.end : line.end + AHEAD_BYTES], self._place(parts, line.end), step, into)
                 except (DayMissing, RunUnknown) as missing:
                     step.wants = missing
                     break
@@ -172,21 +178,42 @@ class CaptureTail:
             index -= len(data)
         return number, offset + len(parts[-1][2])
 
-    def _take(self, raw: bytes, partial: bool, place: tuple[int, int], step: Step, into: Gathering) -> None:
+    def _remembered(self, files: Files, step: Step) -> CapturedText:
+        """Return the memory of the lines before the position, as far as they are still there."""
+        text = CapturedText()
+        number, end = step.segno, step.offset
+        if end == 0:
+            number = max((known for known in files.sizes if known < number), default=number)
+            end = files.sizes.get(number, 0) if number != step.segno else 0
+        begin = max(0, end - BEFORE_BYTES)
+        if begin < end:
+            try:
+                fd = reader.open_segment(
+                    os.path.join(files.directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
+                )
+            except (OSError, SegmentError):
+                return text
+            try:
+                text.resume(os.pread(fd, end - begin, begin))
+            finally:
+                os.close(fd)
+        return text
+
+    def _take(self, line: Line, after: bytes, place: tuple[int, int], step: Step, into: Gathering) -> None:
         rows = self._rows
         if rows is None:
             rows = self._rows = LogRows(self.writer, into.node, 0, into.clock)
         facts = into.run(self.run, self.pipeline)
         facts.writers.add(self.writer)
-        level, message, fields = interpret(raw)
-        flags = PARTIAL_LINE if partial else 0
-        safe = redact.text(message)
-        if fields is not None:
-            fields = redact.fields(fields)  # type: ignore[assignment]
-        if safe != message:
+        level, message, fields = interpret(line.raw)
+        flags = PARTIAL_LINE if line.partial else 0
+        assert self._text is not None
+        safe = self._text.masked(line, message, after)
+        told = None if fields is None else redact.fields(fields)
+        if safe != message or told != fields:
             flags |= REDACTED
         at = self._time(place[0], place[1])
-        line = rows.captured(
+        row = rows.captured(
             facts.run,
             at,
             facts.pos,
@@ -194,10 +221,10 @@ class CaptureTail:
             level,
             safe,
             self._source,
-            None if fields is None else json_text(fields),
+            None if told is None else json_text(told),
             flags,
         )
-        into.log(line, Origin(self.writer, step.seq, facts.run, raw))
+        into.log(row, Origin(self.writer, step.seq, facts.run, line.raw))
         facts.pos += 1
         facts.lines += 1
         facts.warnings += 30 <= level < 40

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from .. import redact
 from .._version import __version__
 from ..errors import FlightlogError
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "journal": "journal",
     "list": "listing",
     "logs": "logs",
+    "redact": "redact",
     "run": "run",
     "status": "status",
     "version": "version",
@@ -75,7 +77,7 @@ def main(prog_name: str = "flightlog") -> None:
     try:
         flightlog.main(prog_name=prog_name)
     except FlightlogError as problem:
-        click.echo(f"Error: {problem.message}", err=True)
+        click.echo(f"Error: {redact.text(problem.message)}", err=True)
         if problem.hint:
-            click.echo(f"Try: {problem.hint}", err=True)
+            click.echo(f"Try: {redact.text(problem.hint)}", err=True)
         sys.exit(problem.exit_code)

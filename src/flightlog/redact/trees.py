@@ -1,0 +1,89 @@
+"""Secrets in structures: fields by their name, values by their look, pairs of name and value, argument lists.
+
+Invariants: what is given is never changed; what lies deeper than is looked at is masked. Owns: walking. Leaves names to `keys`, texts to the package.
+"""
+
+from __future__ import annotations
+
+from . import keys, scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+MAX_DEPTH = 40  # deeper than records are encoded
+MAX_PAIR_NAME = 64
+_NAMES, _VALUES = ("name", "key"), ("value", "val")
+
+
+def fields(value: object, depth: int = 0) -> object:
+    """Return *value*, a tree of what JSON can carry, with secrets masked, in names as well."""
+    kind = type(value)
+    if kind is str:
+        return scan.text(value)  # type: ignore[arg-type]
+    if value is None or kind is bool or kind is int or kind is float:
+        return value
+    if depth > MAX_DEPTH:
+        return scan.MASK
+    if isinstance(value, dict):
+        return _mapping(value, depth)
+    if isinstance(value, (list, tuple)):
+        return _sequence(value, depth)
+    return scan.text(str.__str__(value)) if isinstance(value, str) else value
+
+
+def _mapping(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+    result = {}
+    for name, item in value.items():
+        if type(name) is str:
+            if item is not None and keys.is_secret_key(name):
+                item = scan.MASK
+            name = scan.text(name)
+        result[name] = fields(item, depth + 1)
+    for name in _NAMES:  # {"name": "password", "value": "x"}
+        told = value.get(name)
+        if type(told) is str and len(told) <= MAX_PAIR_NAME and keys.is_secret_key(told):
+            result.update((key, scan.MASK) for key in _VALUES if result.get(key) is not None)
+    return result
+
+
+def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
+    if len(value) == 2 and _names_secret(value[0]) and value[1] is not None:  # ("Authorization", "x")
+        return [fields(value[0], depth + 1), scan.MASK]
+    result = []
+    secret_next = False
+    for item in value:
+        if type(item) is str:
+            masked = secret_next and item[:2] != "--"
+            secret_next = item[:1] == "-" and _names_secret(item)
+            item = scan.MASK if masked else _argument(item)
+        else:
+            secret_next = False
+            item = fields(item, depth + 1)
+        result.append(item)
+    return result
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return a command line with secrets masked: the argument behind `--password`, what follows `--password=` and `PGPASSWORD=`.
+
+    An option whose name says nothing (`-phunter2`) is not understood.
+    """
+    return _sequence([str(argument) for argument in arguments], 0) if len(arguments) != 2 else _two(arguments)
+
+
+def _two(arguments: Sequence[str]) -> list[str]:
+    """Two arguments are a program and something, not a name and its value, unless the first is an option."""
+    return _sequence(["", *arguments], 0)[1:]
+
+
+def _argument(text: str) -> str:
+    """Return one argument; what stands behind a secret's name and `=` goes up to its end, blanks or not."""
+    name, sign, rest = text.partition("=")
+    if sign and rest and len(name) <= MAX_PAIR_NAME and keys.folded(name).isalnum() and keys.is_secret_key(name):
+        return name + "=" + scan.MASK
+    return scan.text(text)
+
+
+def _names_secret(value: object) -> bool:
+    return type(value) is str and len(value) <= MAX_PAIR_NAME and " " not in value and keys.is_secret_key(value)
