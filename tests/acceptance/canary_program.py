@@ -24,6 +24,11 @@ class Thing:
         return "Thing(password='%s')" % secret(self.way)
 
 
+class LongThing:
+    def __repr__(self):
+        return "y" * 995 + " postgres://u:%s@h" % secret("reprcut")
+
+
 def fail(way):
     try:
         raise ValueError("no login with password=%s" % secret(way + "cause"))
@@ -33,6 +38,7 @@ def fail(way):
 
 def values(way):
     return {
+        "customer-id": secret(way + "configured"),
         "password": secret(way + "name"),
         "url": "postgres://u:%s@h/db" % secret(way + "url"),
         "deep": {"list": [{"api_key": secret(way + "deep")}], "pair": ("Authorization", secret(way + "pair"))},
@@ -43,6 +49,19 @@ def values(way):
         "long": "x" * 32_740 + " password=%s" % secret(way + "long"),
         "argv": ["prog", "--password", secret(way + "argv")],
     }
+
+
+def long_ones():
+    """Secrets that the cuts of too long texts go through."""
+    log = flightlog.get_logger()
+    try:
+        raise ValueError("x" * 8_160 + " postgres://u:%s@h" % secret("exceptioncut"))
+    except ValueError:
+        log.exception("failed")
+    log.info("cut", value="x" * 32_745 + " postgres://u:%s@h" % secret("valuecut"))
+    log.info("cut", values=["x" * 32_745 + " postgres://u:%s@h" % secret("listcut")])
+    log.info("cut", thing=LongThing())
+    structlog.get_logger().info("x" * 65_515 + " token=%s" % secret("eventcut"), y="z" * 70_000)
 
 
 def native():
@@ -97,6 +116,7 @@ def output():
 
 def main():
     native()
+    long_ones()
     stdlib()
     others()
     output()

@@ -17,7 +17,7 @@ from integration import shipping
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.join(HERE, "canary_program.py")
-CANARY = re.compile(rb"zq.{0,20}?[cC]anary")
+CANARY = re.compile(rb"zq(?:-|Pem|two|slash).{0,24}")
 POISON = b'not JSON: {"password": "zq-poison-canary"}'
 
 
@@ -57,6 +57,8 @@ def recorded(home):
         "--api-key=zq-argv2-canary x",
         "DB_PASSWORD=zq-argv3-canary",
         "postgres://u:zq-argv4-canary@h",
+        "--customer-id",
+        "zq-argv5-canary",
     ]
     env = running.environment(home, MY_SECRET="zq-env-canary", FLIGHTLOG_CONFIG=os.path.join(home, "config.yml"))
     command = [sys.executable, "-m", "flightlog", "run", *spec, *more]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from .. import identity, records, redact
+from .. import identity, records
 from ..journal.encode import encode
 from ..journal.writer import Writer
 from . import evidence
@@ -56,7 +56,7 @@ class Report:
                 "parent": spec.parent or None,
                 "origin": None,
                 "attempt": 1,
-                "command": redact.command(spec.command),
+                "command": spec.command,
                 "pid": child,
                 "start": identity.process_start_time(child),
                 "keeper": self._setup.keeper,

@@ -1,9 +1,9 @@
 """Secrets are taken out before a text becomes a record, a row, a page or a line of our own log.
 
-    text(value)       a text, masked            fields(value)   a tree of fields: names and values
-    command(argv)     a command line            raw(data)       bytes that could not be read
-    cut(value, n)     a text cut to n           is_secret_key(name)
-    find(value)       where, and by which rule  configure(...)  what `logging.redact` says
+    text(value)       a text, masked            fields(value)   a tree of fields, argument lists: names and values
+    cut(value, n)     a text cut to n           raw(data)       bytes that could not be read
+    find(value)       where, and by which rule  is_secret_key(name)
+    around(...)       a text as a part          configure(...)  what `logging.redact` says
 
 Linear time, standard library only, Python 3.8; never raises. Owns: what looks like a secret, and the mask. Leaves when to ask to the makers of
 records (`journal.encode` asks for every record it encodes) and the settings to `config`. docs/reference/redaction.md lists the rules.
@@ -16,7 +16,7 @@ import re
 from . import keys, scan, shapes
 from .keys import folded, is_secret_key
 from .scan import HARMLESS_LENGTH, MASK, around, cut, find, harmless_length, text
-from .trees import command, fields
+from .trees import fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = [
     "MASK",
     "KeyBlock",
     "around",
-    "command",
     "configure",
     "cut",
     "fields",

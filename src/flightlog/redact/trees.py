@@ -1,5 +1,8 @@
 """Secrets in structures: fields by their name, values by their look, pairs of name and value, argument lists.
 
+An argument list is a list of texts like any other: what stands behind `--password`, `--password=` and `PGPASSWORD=` is masked. An option whose name
+says nothing (`-phunter2`) is not understood.
+
 Invariants: what is given is never changed; what lies deeper than is looked at is masked. Owns: walking. Leaves names to `keys`, texts to the package.
 """
 
@@ -62,19 +65,6 @@ def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
             item = fields(item, depth + 1)
         result.append(item)
     return result
-
-
-def command(arguments: Sequence[str]) -> list[str]:
-    """Return a command line with secrets masked: the argument behind `--password`, what follows `--password=` and `PGPASSWORD=`.
-
-    An option whose name says nothing (`-phunter2`) is not understood.
-    """
-    return _sequence([str(argument) for argument in arguments], 0) if len(arguments) != 2 else _two(arguments)
-
-
-def _two(arguments: Sequence[str]) -> list[str]:
-    """Two arguments are a program and something, not a name and its value, unless the first is an option."""
-    return _sequence(["", *arguments], 0)[1:]
 
 
 def _argument(text: str) -> str:

@@ -164,7 +164,7 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
         "kind": kind,
         "parent": parent or None,
         "attempt": 1,
-        "command": redact.command(getattr(sys, "argv", [])),
+        "command": list(getattr(sys, "argv", [])),
         "pid": pid,
         "start": identity.process_start_time(pid),
         "cwd": cwd,
