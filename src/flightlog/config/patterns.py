@@ -18,7 +18,9 @@ from typing import Any
 MAX_PATTERNS = 32
 MAX_LENGTH = 256
 MAX_WIDTH = 4096  # characters a match may have: passes overlap by as many
-MAX_WAYS = 64  # in which one text may be divided among repeats
+MAX_STEPS = (
+    4096  # at one place of a text: the ways in which it can be divided among repeats, times the width of a match
+)
 _OTHER = 128  # stands for everything that is not ASCII
 _ANYTHING = frozenset(range(_OTHER + 1))
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
@@ -38,10 +40,11 @@ def literal_of(pattern: str) -> str:
     if compiled.match("") is not None:
         raise ValueError("matches the empty text, so that it would match everywhere")
     items = list(tree)
-    _check_bounds(items, True)
-    if _ways(items, frozenset()) > MAX_WAYS:
+    width = _check_bounds(items, True)
+    ways = _ways(items, frozenset())
+    if ways > 1 and ways * width > MAX_STEPS:
         raise ValueError(
-            "can be slow: its repeats can divide one text among them in many ways; put something between them that neither matches"
+            "can be slow: its repeats can divide one text among them in many ways; put something between them that neither matches, or give smaller bounds"
         )
     if compiled.flags & re.IGNORECASE:
         return ""
