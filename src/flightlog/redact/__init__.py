@@ -82,9 +82,9 @@ def configure(data: Any) -> None:
             added.append(("pattern-%d" % number, str(item.get("literal") or ""), re.compile(item["pattern"])))
         except Exception:
             continue
-    keys.configure(on, names, _texts(data.get("allow")))
     triggers = [max(re.split(r"[-_. ]", name.casefold()), key=len) for name in names]
     scan.configure(on, added, [word for word in triggers if word.isascii()])
+    keys.configure(on, names, _texts(data.get("allow")))  # last: it forgets what was remembered
 
 
 def listing() -> list[tuple[str, str]]:

@@ -79,6 +79,7 @@ ALLOWED = frozenset(
 )
 MAX_KNOWN = 4096
 _DROP = str.maketrans("", "", "-_. ")
+plain: set[str] = set()  # names that are no secret's and hold none
 _known: dict[str, bool] = {}
 _added: tuple[str, ...] = ()
 _allowed: frozenset[str] = ALLOWED
@@ -125,3 +126,4 @@ def configure(on: bool, added: Iterable[str], allowed: Iterable[str]) -> None:
     _allowed = ALLOWED | frozenset(map(folded, allowed))
     _on = on
     _known.clear()
+    plain.clear()

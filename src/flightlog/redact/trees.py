@@ -37,17 +37,33 @@ def fields(value: object, depth: int = 0) -> object:
 
 def _mapping(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
     result = {}
+    plain = keys.plain
     for name, item in value.items():
-        if type(name) is str:
-            if item is not None and keys.is_secret_key(name):
+        if name not in plain and type(name) is str:
+            name, secret = _name(name)
+            if secret and item is not None:
                 item = scan.MASK
-            name = scan.text(name)
-        result[name] = fields(item, depth + 1)
+        kind = type(item)
+        if kind is str:
+            item = scan.text(item)
+        elif kind is not int and item is not None:
+            item = fields(item, depth + 1)
+        result[name] = item
     for name in _NAMES:  # {"name": "password", "value": "x"}
         told = value.get(name)
         if type(told) is str and len(told) <= MAX_PAIR_NAME and keys.is_secret_key(told):
             result.update((key, scan.MASK) for key in _VALUES if result.get(key) is not None)
     return result
+
+
+def _name(name: str) -> tuple[str, bool]:
+    """Return a field's name, masked, and whether it is a secret's; what is neither is remembered as plain."""
+    secret, safe = keys.is_secret_key(name), scan.text(name)
+    if not secret and safe == name and len(name) <= MAX_PAIR_NAME:
+        if len(keys.plain) >= keys.MAX_KNOWN:
+            keys.plain.clear()
+        keys.plain.add(name)
+    return safe, secret
 
 
 def _sequence(value: Sequence[Any], depth: int) -> list[Any]:
