@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import time
+import traceback
+from types import TracebackType
 from typing import Any
 
-from . import identity
+from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
 
@@ -138,6 +140,8 @@ def run_agent(background: bool = False) -> None:
     chosen = wiring.settings()
     upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), chosen.spool.quota)
     agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
+    upkeep.say = agent.say
+    sys.excepthook = _say_masked
     ended_by_signal = []
 
     def on_signal(number: int, _: Any) -> None:
@@ -157,6 +161,12 @@ def run_agent(background: bool = False) -> None:
         from .store.embedded import EmbeddedServer
 
         EmbeddedServer(home).stop()
+
+
+def _say_masked(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Print what ends this process; it goes into the agent's log, so without secrets."""
+    text = "".join(traceback.format_exception(kind, problem, trace))
+    sys.stderr.write(redact.text(text))
 
 
 def drain(seconds: float) -> bool:

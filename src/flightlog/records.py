@@ -15,6 +15,8 @@ from __future__ import annotations
 import linecache
 import time
 
+from . import redact
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -65,14 +67,14 @@ def event(name: str, run: str, data: dict[str, Any], stage: str = "", now_ns: in
 
 
 def safe_text(value: object, limit: int = MAX_TEXT) -> str:
-    """Return str(*value*) cut to *limit* characters; says so instead of raising when the object cannot do it."""
+    """Return str(*value*) cut to *limit* characters, then without secrets; says so instead of raising when the object cannot do it."""
     try:
         text = str(value)
     except BaseException as problem:  # a __str__ of the user's may do anything
         if isinstance(problem, KeyboardInterrupt):
             raise
         return "<unprintable %s object>" % type(value).__name__
-    return text if len(text) <= limit else text[:limit] + "..."
+    return text if len(text) <= limit else redact.cut(text, limit)
 
 
 def exception(problem: BaseException, trace: TracebackType | None = None) -> dict[str, Any]:

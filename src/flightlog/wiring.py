@@ -18,6 +18,8 @@ import psycopg
 from . import identity
 from .agent import door
 from .agent.spool import CAPTURE, Files, directories, look
+from .config import switch
+from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkMisconfigured
 from .store import embedded, migrate
@@ -101,6 +103,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
     chosen = settings()
+    Rules(switch.find_config()).look()
     return Agent(
         identity.home(),
         os.environ.get("FLIGHTLOG_SPOOL", ""),

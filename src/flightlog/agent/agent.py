@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import identity
+from .. import identity, redact
 from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
 from .door import Door
 from .retire import KEPT_SECONDS, retire
@@ -149,7 +149,7 @@ class Agent:
             return
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            sys.stderr.write(f"{stamp} {text}\n")
+            sys.stderr.write(f"{stamp} {redact.text(text)}\n")
             sys.stderr.flush()
         except (OSError, ValueError):
             pass

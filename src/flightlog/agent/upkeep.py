@@ -1,16 +1,18 @@
 """Beside shipping, once a second, in a thread of its own: flush what pipelines have written, say that somebody watches, obey the kill switch.
 
 Invariants: a sink that hangs never keeps the spool from being flushed (DESIGN D9: at power loss at most the last second) nor the kill switch from
-being heard (D13: 5 s). Owns: fdatasync, the control page, pressure from the quota. Touches no sink.
+being heard (D13: 5 s). Owns: fdatasync, the control page, the compiled settings, pressure from the quota. Touches no sink.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 from .. import identity
 from ..config import switch
+from ..config.compiling import Rules
 from ..config.control import ControlPage
 from ..errors import SegmentError
 from ..journal import reader
@@ -33,6 +35,8 @@ class Upkeep:
 
     def __init__(self, home: str, chosen: str, config: str, quota: int) -> None:
         self._home, self._chosen, self._config, self._quota = home, chosen, config, quota
+        self._rules = Rules(config)
+        self.say: Callable[[str], None] = lambda text: None  # where to say what is wrong with the config file
         self._sizes: dict[tuple[str, str, int], int] = {}
         self._stop = threading.Event()
         self._page: ControlPage | None = None
@@ -62,6 +66,9 @@ class Upkeep:
                 return
 
     def _round(self) -> None:
+        wrong = self._rules.look()
+        if wrong:
+            self.say(f"the config file is not taken, what it said before holds: {wrong}")
         found = look(directories(self._home, self._chosen))
         used = bytes_of(found) / self._quota if self._quota else 0.0
         self.pressure = next((pressure for share, pressure in PRESSURES if used >= share), 0)

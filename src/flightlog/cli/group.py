@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from .. import redact
 from .._version import __version__
 from ..errors import FlightlogError
 
@@ -31,6 +32,7 @@ COMMANDS = {
     "journal": "journal",
     "list": "listing",
     "logs": "logs",
+    "redact": "redact",
     "run": "run",
     "status": "status",
     "version": "version",
@@ -148,9 +150,9 @@ def _fail(message: str, hint: str, code: int) -> int:
     """Say what failed and what to do about it: nothing that others named in it can steer the terminal."""
     from .output import note, one_line
 
-    note(f"Error: {one_line(message)}")
+    note(f"Error: {one_line(redact.text(message))}")
     if hint:
-        note(f"Try: {one_line(hint)}")
+        note(f"Try: {one_line(redact.text(hint))}")
     return code
 
 

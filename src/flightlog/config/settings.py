@@ -42,10 +42,21 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Redact:
+    """`logging.redact:`. What is added to the built-in rules: names of secrets, names that are none, regular expressions."""
+
+    enabled: bool = True
+    keys: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Logging:
     """`logging:`. `level`: empty leaves the programs' own levels alone."""
 
     level: str = ""
+    redact: Redact = field(default_factory=Redact)
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,7 @@ def load(path: str | None = None) -> Settings:
         section, _, name = key.partition(".")
         if section not in _SECTIONS:
             continue  # somebody else's: one config.yml serves many programs
-        if not name:
+        if not name or key in _PARTS:
             if item.value not in ({}, None):
                 raise _wrong(path, key, item, "is a section", f"write its keys below `{section}:`")
             continue
@@ -107,7 +118,12 @@ def load(path: str | None = None) -> Settings:
             remedy = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the keys"
             raise _wrong(path, key, item, "is no setting", remedy)
         try:
-            chosen[section][name] = check(item.value)
+            _set(chosen[section], name, check(item.value))
+        except _WrongItem as problem:
+            at = item._replace(
+                value=problem.item, line=(item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
+            )
+            raise _wrong(path, key, at, str(problem), "docs/reference/config.md says what it takes") from problem
         except ValueError as problem:
             raise _wrong(path, key, item, str(problem), "docs/reference/config.md says what it takes") from problem
     if path and not switch.file_enabled(path):
@@ -115,7 +131,17 @@ def load(path: str | None = None) -> Settings:
     dsn = os.environ.get("FLIGHTLOG_DSN")
     if dsn:
         chosen["database"]["dsn"] = dsn
+    redact = chosen["logging"].pop("redact", {})
+    chosen["logging"]["redact"] = Redact(**redact)
     return Settings(**{section: make(**chosen[section]) for section, make in _SECTIONS.items()})
+
+
+def _set(section: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value under its name; `redact.keys` is the setting `keys` of the part `redact`."""
+    *parts, name = name.split(".")
+    for part in parts:
+        section = section.setdefault(part, {})
+    section[name] = value
 
 
 def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | None]:
@@ -135,6 +161,50 @@ def _read(path: str) -> dict[str, Value]:
 def _wrong(path: str, key: str, item: Value, reason: str, remedy: str) -> ConfigError:
     shown = "" if item.value in ({}, None) or "dsn" in key else f" = {item.value!r}"
     return ConfigError(f"{path}:{item.line}: {key}{shown} {reason}", remedy)
+
+
+class _WrongItem(ValueError):
+    """One item of a list is wrong."""
+
+    def __init__(self, index: int, item: Any, reason: str) -> None:
+        super().__init__(reason)
+        self.index, self.item = index, item
+
+
+def _list(check: Callable[[str], object], most: int) -> Callable[[Any], tuple[str, ...]]:
+    def check_all(value: Any) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise ValueError("is no list")
+        if len(value) > most:
+            raise ValueError(f"has more than {most} items")
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                raise _WrongItem(index, item, "is no text")
+            try:
+                check(item)
+            except ValueError as problem:
+                raise _WrongItem(index, item, str(problem)) from problem
+        return tuple(value)
+
+    return check_all
+
+
+def _name(text: str) -> None:
+    from .. import redact
+
+    bare = redact.folded(text)
+    if not 3 <= len(bare) <= 64:
+        raise ValueError("is not between 3 and 64 characters long, separators not counted")
+    if not text.isascii() or not bare.isalnum():
+        raise ValueError("is no name: letters, digits, - _ . only")
+
+
+def _pattern(text: str) -> None:
+    from .patterns import literal_of
+
+    literal_of(text)
 
 
 def _truth(value: Any) -> bool:
@@ -201,9 +271,14 @@ _SECTIONS: dict[str, Callable[..., Any]] = {
     "agent": AgentSettings,
     "spool": Spool,
 }
+_PARTS = frozenset(("logging.redact",))
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "database.dsn": _text,
     "logging.level": _level,
+    "logging.redact.enabled": _truth,
+    "logging.redact.keys": _list(_name, 100),
+    "logging.redact.allow": _list(_name, 100),
+    "logging.redact.patterns": _list(_pattern, 32),
     "monitoring.enabled": _truth,
     "monitoring.database_logging": _truth,
     "monitoring.file_logging": _truth,

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
+from .. import redact
 from ..errors import (
     Fenced,
     PoisonRecord,
@@ -61,8 +62,8 @@ def connect(
 
     Blocks for at most 5 s per address. Raises SinkUnavailable, SinkMisconfigured.
     """
+    known = _parsed(dsn)
     try:
-        known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
         options = {key: value for key, value in _DEFAULTS.items() if key not in known}
         more = {"row_factory": row_factory} if row_factory is not None else {}
         connection = psycopg.connect(
@@ -80,6 +81,26 @@ def connect(
     return connection
 
 
+def _parsed(dsn: str) -> dict[str, Any]:
+    """Return a DSN's parameters. Raises SinkMisconfigured, without what libpq says: it quotes from the middle of a password."""
+    try:
+        known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
+    except psycopg.Error:
+        known = {}
+        wrong = True
+    else:
+        # A URL whose password has a character that must be written as %XX is taken apart at the wrong place.
+        wrong = "@" in str(known.get("host", "")) or (
+            "password" not in known and "@" in dsn and redact.text(dsn) != dsn
+        )
+    if wrong:
+        raise SinkMisconfigured(
+            "the connection string of the database cannot be read",
+            "in a URL, write @ / : ? # of a password as %40 %2F %3A %3F %23; in key=value form, put quotes around it",
+        )
+    return known
+
+
 def masked(dsn: str) -> str:
     """Return *dsn* as it may be printed: no password, no other secret parameter."""
     try:
@@ -93,7 +114,7 @@ def masked(dsn: str) -> str:
 def translate(problem: psycopg.Error, during: str) -> SinkError:
     """Return our error for psycopg's; *during* says what failed."""
     state = problem.sqlstate or ""
-    text = f"{during}: {_text(problem)}"
+    text = redact.text(f"{during}: {_text(problem)}")
     if state == "FL001":
         return Fenced(text, "another agent took over this node; nothing needs to be done", state)
     if state == "FL002":
