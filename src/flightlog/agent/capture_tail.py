@@ -212,7 +212,8 @@ class CaptureTail:
             for line in lines:
                 level, message, fields = interpret(line.raw)
                 flags = PARTIAL_LINE if line.partial else 0
-                safe = self._text.masked(line, message, data[line.end : line.end + AHEAD_BYTES])
+                after = data[line.end : line.end + AHEAD_BYTES] if line.partial else b""
+                safe = self._text.masked(line, message, after)
                 masked = None if fields is None else redact.fields(fields)
                 if safe != message or masked != fields:
                     flags |= REDACTED
