@@ -18,7 +18,8 @@ from .agent.agent import Agent
 from .agent.spool import CAPTURE, Files, directories, look
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkError, SinkMisconfigured
-from .store import embedded, migrate
+from .process.launch import DSN_WITHHELD
+from .store import embedded, migrate, roles
 from .store.db import Connection, connect
 from .store.ingest import PostgresSink
 from .store.queries import query
@@ -54,9 +55,17 @@ def store_dsn(start: bool = True) -> str:
 
     Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when nothing runs and nothing may be started.
     """
-    configured = settings().database.dsn
-    if configured:
-        return configured
+    database = settings().database
+    if database.dsn:
+        return database.dsn
+    if database.problem:
+        raise SinkMisconfigured(
+            f"no database is known: {database.problem}", "flightlog never ships to another one instead"
+        )
+    if os.environ.get(DSN_WITHHELD):
+        raise SinkMisconfigured(
+            "a pipeline is not told the database of who started it", "name it in a config file: database.dsn_file"
+        )
     home = identity.home()
     running = embedded.running_dsn(home)
     if running is not None:
@@ -64,21 +73,22 @@ def store_dsn(start: bool = True) -> str:
     if not start:
         raise SinkMisconfigured("the embedded server does not run", "flightlog agent start")
     dsn = embedded.EmbeddedServer(home).start()
-    migrate.migrate(dsn)
+    migrate.migrate(dsn, settings().database.roles)
     return dsn
 
 
 def is_embedded() -> bool:
     """Tell whether the store is the embedded server of this home."""
-    return not settings().database.dsn
+    database = settings().database
+    return not database.dsn and not database.problem and not os.environ.get(DSN_WITHHELD)
 
 
 def make_sink() -> PostgresSink:
     """Return a sink, not opened. The embedded server is started if needed, with today's schema. Raises FlightlogError."""
     dsn = store_dsn()
     if is_embedded() and any(not item.applied_at for item in migrate.status(dsn)):
-        migrate.migrate(dsn)
-    return PostgresSink(dsn)
+        migrate.migrate(dsn, settings().database.roles)
+    return PostgresSink(dsn, roles.WRITER if settings().database.roles else "")
 
 
 def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
@@ -109,10 +119,13 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    connection = connect(dsn, "flightlog cli")
+    database = settings().database
+    connection = connect(dsn, "flightlog cli", statement_seconds=database.read_timeout)
     try:
         if is_embedded() and not _is_current(connection):
-            migrate.migrate(dsn)
+            migrate.migrate(dsn, database.roles)
+        if database.roles:
+            roles.look_only(connection)
         reading = Reading(connection, identity.node_name())
         _look_at_spool(reading)
         if ship and reading.backlog_bytes:

@@ -23,7 +23,8 @@ ADVISORY_LOCK = 0x666C6967  # "flig"
 OLDEST_SERVER = 150000
 _NAME = re.compile(r"(\d{4})_(pre|post)_[a-z]+(_[a-z]+)+\.sql")
 _RECORD = "INSERT INTO pipeline_migrations (name, checksum, version) VALUES ('{name}', '{checksum}', '{version}');"
-_NAME_OF_TABLE = "pipeline_migrations"
+_APPLIED = "SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
+_FROM_TABLE, _FROM_FUNCTION = _APPLIED + "pipeline_migrations", _APPLIED + "pipeline_schema_v1()"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS pipeline_migrations (
     name       text PRIMARY KEY,
@@ -66,7 +67,9 @@ def print_sql() -> str:
     for item in migrations():
         record = _RECORD.format(name=item.name, checksum=item.checksum, version=__version__)
         parts.append(f"BEGIN;\n-- {item.name}\n{item.text.strip()}\n{record}\nCOMMIT;")
-    parts.append("-- roles and rights: may be repeated at any time; needs a role that may create roles\n" + roles.as_sql())
+    parts.append(
+        "-- roles and rights: may be repeated at any time; needs a role that may create roles\n" + roles.as_sql()
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -125,7 +128,7 @@ def status(dsn: str) -> list[Status]:
             there = connection.execute(
                 "SELECT to_regclass('pipeline_migrations') IS NOT NULL, to_regprocedure('pipeline_schema_v1()') IS NOT NULL"
             ).fetchone()
-            known = _known(connection, "pipeline_schema_v1()" if there[1] else _NAME_OF_TABLE) if there and there[0] else {}
+            known = _known(connection, _FROM_FUNCTION if there[1] else _FROM_TABLE) if there and there[0] else {}
         except psycopg.Error as problem:
             raise translate(problem, f"cannot look at {masked(dsn)}") from problem
     return [
@@ -134,13 +137,9 @@ def status(dsn: str) -> list[Status]:
     ]
 
 
-def _known(connection: Connection, source: str = _NAME_OF_TABLE) -> dict[str, tuple[str, str]]:
-    """Return what was applied; from the function where one need not have rights on the table."""
-    rows = connection.execute(
-        "SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-        f" FROM {source}".encode()
-    )
-    return {name: (checksum, at) for name, checksum, at in rows}
+def _known(connection: Connection, statement: str = _FROM_TABLE) -> dict[str, tuple[str, str]]:
+    """Return what was applied; by the function where one may have no rights on the table."""
+    return {name: (checksum, at) for name, checksum, at in connection.execute(statement.encode())}
 
 
 def _same(item: Migration, applied: str) -> None:
