@@ -41,6 +41,10 @@ def ensure_agent() -> str:
     wish = os.environ.get("FLIGHTLOG_AGENT", "auto")
     if wish == "never" or door.holder(identity.home()) is not None:
         return ""
+    if identity.shared_spool() and not os.access(identity.home(), os.W_OK):
+        return (
+            ""  # the agent of this machine ships for all its users; who may not write there cannot see whether it runs
+        )
     if wish != "always":
         where = _unwelcome()
         if where:

@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "listing",
     "logs": "logs",
     "run": "run",
+    "spool": "spool",
     "status": "status",
     "version": "version",
 }

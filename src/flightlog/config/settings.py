@@ -48,7 +48,7 @@ class Database:
         problem: why no database is known although one is configured; empty otherwise. Not a key.
     """
 
-    dsn: dsn.Dsn = dsn.Dsn()
+    dsn: dsn.Dsn = field(default_factory=dsn.Dsn)
     dsn_file: str = ""
     tls: str = "verify-full"
     roles: bool = True

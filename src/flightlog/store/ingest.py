@@ -74,6 +74,10 @@ class PostgresSink:
         rows = self._fetch("positions", writers=list(writers))
         return {row[0]: StoredPosition(*row[1:]) for row in rows}
 
+    def owners(self, writers: Sequence[str]) -> dict[str, int]:
+        """Return the uid of *writers* as it was first stored."""
+        return dict(self._fetch("owners", writers=list(writers)))
+
     def run_positions(self, runs: Sequence[str]) -> dict[str, int]:
         """Return the next `pos` of *runs* on this node."""
         return dict(self._fetch("run_positions", node=self.node, runs=list(runs)))
