@@ -145,9 +145,13 @@ def spool_dir() -> str:
 def own_spool(path: str) -> str:
     """Return *path*, or, where it is another user's `spool/<uid>`, our own beside it: a process may have changed its user."""
     top, name = os.path.split(path)
-    if name.isdigit() and os.path.basename(top) == "spool":
-        return os.path.join(top, str(os.geteuid()))
-    return path
+    if not name.isdigit() or int(name) == os.geteuid() or os.path.basename(top) != "spool":
+        return path
+    try:
+        foreign = os.lstat(path).st_uid != os.geteuid()
+    except OSError as problem:
+        foreign = problem.errno != errno.ENOENT
+    return os.path.join(top, str(os.geteuid())) if foreign else path
 
 
 def spool_file_mode(path: str) -> int:
