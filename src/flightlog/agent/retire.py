@@ -45,7 +45,7 @@ def _retire(
     for writer, files in found.items():
         closed = shipper.is_closed(writer)
         position = shipper.position(writer)
-        if not closed and position is None:
+        if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)
         old_enough = now - youngest > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
