@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 
 from .. import identity
 from .format import LOCK_SUFFIX
 
 
 def lock_is_held(path: str) -> bool:
-    """Tell whether another process holds the POSIX lock of *path*. A missing or unreadable file, and what is no file, is not held.
+    """Tell whether another process holds the POSIX lock of *path*. A missing or unreadable file is not held.
 
     Must not be asked for a lock of this process: closing the descriptor would drop it.
     """
@@ -24,8 +23,6 @@ def lock_is_held(path: str) -> bool:
     except OSError:
         return False
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return False
         fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
