@@ -11,18 +11,18 @@ import click
 from .. import identity
 
 
-@click.group()
+@click.group(short_help="Look at the spool, or share it.")
 def spool() -> None:
     """Look at the spool, or make one that all users of this machine share.
 
     \b
     Examples:
       flightlog spool status
-      sudo flightlog spool setup
+      flightlog spool setup      as root
     """
 
 
-@spool.command()
+@spool.command(short_help="Make or mend a spool for all users.")
 @click.option("--home", type=click.Path(), default="/var/lib/flightlog", show_default=True, help="Where the spool is.")
 @click.option(
     "--group", default="flightlog", show_default=True, help="The group of the account that the agent runs as."
@@ -31,8 +31,9 @@ def setup(home: str, group: str) -> None:
     """Make the shared spool, or mend it. Needs root; safe to repeat while pipelines run.
 
     \b
-    Example:
-      sudo flightlog spool setup --group flightlog
+    Examples:
+      flightlog spool setup
+      flightlog spool setup --home /srv/flightlog --group pipelines
     """
     from ..agent import layout
 
@@ -47,12 +48,17 @@ def setup(home: str, group: str) -> None:
         click.echo(f"Users find it by these lines in {identity.SYSTEM_CONFIG}:\n\nspool:\n  path: {top}")
 
 
-@spool.command()
+@spool.command(short_help="Show whose directories there are.")
 @click.option("-o", "--output", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
 def status(output: str) -> None:
     """Show the directories of the spool, whose they are, and what is wrong with them. Exit 1 when something is.
 
-    What others see of it depends on who asks: only root and the agent's group see every user's.
+    Only root and the agent's group see every user's; others see their own.
+
+    \b
+    Examples:
+      flightlog spool status
+      flightlog spool status -o json | jq -r '.directories[] | select(.wrong != []) | .path'
     """
     from ..agent import layout
 
