@@ -27,6 +27,8 @@ _KEPT = (
     "FLIGHTLOG_CONTROL",
     "FLIGHTLOG_SPOOL",
     "FLIGHTLOG_DSN",
+    "FLIGHTLOG_DSN_FILE",
+    "FLIGHTLOG_DSN_WITHHELD",
     "FLIGHTLOG_FAULT",
 )
 START_SECONDS = 60.0
@@ -41,11 +43,15 @@ def ensure_agent() -> str:
     wish = os.environ.get("FLIGHTLOG_AGENT", "auto")
     if wish == "never" or door.holder(identity.home()) is not None:
         return ""
+    if identity.shared_spool() and not os.access(identity.home(), os.W_OK):
+        return (
+            ""  # the agent of this machine ships for all its users; who may not write there cannot see whether it runs
+        )
     if wish != "always":
         where = _unwelcome()
         if where:
             return f"no agent is started by itself {where}; what is recorded stays in the spool until `flightlog agent run` ships it"
-        if os.environ.get("FLIGHTLOG_DSN"):
+        if any(os.environ.get("FLIGHTLOG_DSN" + kind) for kind in ("", "_FILE", "_WITHHELD")):
             return "no agent runs; with a database configured it is run as a service: flightlog agent run"
         from .config import switch
 
@@ -151,6 +157,8 @@ def run_agent(background: bool = False) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for text in chosen.warnings:
+        agent.say(f"warning: {text}")
     upkeep.start()
     try:
         agent.run()

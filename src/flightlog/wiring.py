@@ -22,7 +22,8 @@ from .config import switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkMisconfigured
-from .store import embedded, migrate
+from .process.launch import DSN_WITHHELD
+from .store import embedded, migrate, roles
 from .store.db import Connection, connect, translate
 from .store.queries import query
 
@@ -62,9 +63,17 @@ def store_dsn(start: bool = True) -> str:
 
     Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when nothing runs and nothing may be started.
     """
-    configured = settings().database.dsn
-    if configured:
-        return configured
+    database = settings().database
+    if database.dsn:
+        return database.dsn
+    if database.problem:
+        raise SinkMisconfigured(
+            f"no database is known: {database.problem}", "flightlog never ships to another one instead"
+        )
+    if os.environ.get(DSN_WITHHELD):
+        raise SinkMisconfigured(
+            "a pipeline is not told the database of who started it", "name it in a config file: database.dsn_file"
+        )
     home = identity.home()
     running = embedded.running_dsn(home)
     if running is not None:
@@ -72,13 +81,14 @@ def store_dsn(start: bool = True) -> str:
     if not start:
         raise SinkMisconfigured("the embedded server does not run", "flightlog agent start")
     dsn = embedded.EmbeddedServer(home).start()
-    migrate.migrate(dsn)
+    migrate.migrate(dsn, settings().database.roles)
     return dsn
 
 
 def is_embedded() -> bool:
     """Tell whether the store is the embedded server of this home."""
-    return not settings().database.dsn
+    database = settings().database
+    return not database.dsn and not database.problem and not os.environ.get(DSN_WITHHELD)
 
 
 def is_asleep() -> bool:
@@ -92,8 +102,8 @@ def make_sink() -> PostgresSink:
 
     dsn = store_dsn()
     if is_embedded() and any(not item.applied_at for item in migrate.status(dsn)):
-        migrate.migrate(dsn)
-    return PostgresSink(dsn)
+        migrate.migrate(dsn, settings().database.roles)
+    return PostgresSink(dsn, roles.WRITER if settings().database.roles else "")
 
 
 def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
@@ -126,10 +136,11 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    reading = Reading(connect(dsn, READER), identity.node_name())
+    reading = Reading(_connect(dsn), identity.node_name())
     try:
         if is_embedded() and not _is_current(reading.connection):
-            migrate.migrate(dsn)
+            migrate.migrate(dsn, settings().database.roles)
+        _look_only(reading.connection)
         _look_at_spool(reading)
         if ship and reading.backlog_bytes:
             _catch_up(reading)
@@ -140,9 +151,19 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
 
 def reconnect(reading: Reading) -> None:
     """Open the store again, whose connection was lost; starts nothing. Raises SinkError."""
-    fresh = connect(store_dsn(start=False), READER)
+    fresh = _connect(store_dsn(start=False))
+    _look_only(fresh)
     reading.connection.close()
     reading.connection = fresh
+
+
+def _connect(dsn: str) -> Connection:
+    return connect(dsn, READER, statement_seconds=settings().database.read_timeout)
+
+
+def _look_only(connection: Connection) -> None:
+    if settings().database.roles:
+        roles.look_only(connection)
 
 
 def _is_current(connection: Connection) -> bool:

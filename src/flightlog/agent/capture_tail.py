@@ -46,7 +46,7 @@ class CaptureTail:
     kind = CAPTURE
 
     def __init__(self, files: Files, position: Position) -> None:
-        self.writer = files.writer
+        self.writer, self.uid = files.writer, files.uid
         self.position = position
         self.meta = self._read_meta(files)
         run = self.meta.get("run")
@@ -150,9 +150,7 @@ class CaptureTail:
             data = b""
             if number in files.sizes:
                 try:
-                    fd = reader.open_segment(
-                        os.path.join(files.directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
-                    )
+                    fd = files.open(segment_name(self.writer, number, CAPTURE_SUFFIX))
                 except (OSError, SegmentError):
                     break
                 try:
@@ -257,7 +255,7 @@ class CaptureTail:
         ends, times, offset = self._index[number]
         path = os.path.join(self._directory, segment_name(self.writer, number, INDEX_SUFFIX))
         try:
-            fd = reader.open_segment(path)
+            fd = reader.open_segment(path, self.uid)
         except (OSError, SegmentError):
             return ends, times
         try:
@@ -274,7 +272,7 @@ class CaptureTail:
     def _read_meta(self, files: Files) -> dict[str, Any]:
         self._directory = files.directory
         try:
-            fd = reader.open_segment(files.path(META_SUFFIX))
+            fd = files.open(self.writer + META_SUFFIX)
         except (OSError, SegmentError):
             return {}
         try:
@@ -289,9 +287,9 @@ class CaptureTail:
         """Return what the store keeps of this stream."""
         meta = self.meta
         opened = meta.get("t")
-        kept = ("stream", "merged", "boot", "uid", "node")
+        kept = ("stream", "merged", "boot", "node")
         return {
             "pid": None,
             "opened_ns": opened if isinstance(opened, int) else 0,
-            "header": {key: meta[key] for key in kept if key in meta},
+            "header": {**{key: meta[key] for key in kept if key in meta}, "uid": self.uid},
         }

@@ -12,7 +12,7 @@ import time
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
 from . import faults
 from .shipper import Shipper
-from .spool import CAPTURE, Files
+from .spool import CAPTURE, Files, open_directory
 
 KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
@@ -27,37 +27,58 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
         spare: whether there is room to keep acknowledged segments for a while.
         kept_seconds: for how long.
     """
-    freed = 0
-    now = time.time()
-    folders = set()
+    folders: dict[str, int] = {}
+    try:
+        return _retire(found, shipper, spare, kept_seconds, folders)
+    finally:
+        for fd in folders.values():
+            if fd >= 0:
+                os.close(fd)
+
+
+def _retire(
+    found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float, folders: dict[str, int]
+) -> int:
+    """Do it; *folders* takes the directories that were opened, by path."""
+    freed, now = 0, time.time()
+    changed = set()
     for writer, files in found.items():
         closed = shipper.is_closed(writer)
         position = shipper.position(writer)
-        if not closed and position is None:
+        if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)
         old_enough = now - youngest > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
         for number in sorted(files.sizes):
             acknowledged = closed or (position is not None and number < position.segno)
             if acknowledged and (old_enough or (not spare and not closed)):
-                freed += _remove_segment(files, number)
-                folders.add(files.directory)
+                freed += _remove_segment(files, number, _folder(files, folders))
+                changed.add(files.directory)
         if closed and (old_enough or not files.sizes):
-            _remove(files)
-            folders.add(files.directory)
-    for folder in folders:
-        _flush(folder)
+            _remove(files, _folder(files, folders))
+            changed.add(files.directory)
+    for folder in changed:
+        _flush(folders[folder])
     return freed
 
 
-def _remove_segment(files: Files, number: int) -> int:
+def _folder(files: Files, folders: dict[str, int]) -> int:
+    """Return the directory of *files*, opened once; -1 when it is not any more what it was: its owner may have put a link in its place."""
+    if files.directory not in folders:
+        try:
+            folders[files.directory] = open_directory(files.directory)[0]
+        except OSError:
+            folders[files.directory] = -1
+    return folders[files.directory]
+
+
+def _remove_segment(files: Files, number: int, folder: int) -> int:
     suffixes = (CAPTURE_SUFFIX, INDEX_SUFFIX) if files.kind == CAPTURE else (SEGMENT_SUFFIX,)
     freed = 0
     faults.point("before_unlink")
     for suffix in suffixes:
-        name = segment_name(files.writer, number, suffix)
         try:
-            os.unlink(os.path.join(files.directory, name))
+            os.unlink(segment_name(files.writer, number, suffix), dir_fd=folder)
         except OSError:
             continue
         freed = files.sizes.get(number, 0)
@@ -65,23 +86,17 @@ def _remove_segment(files: Files, number: int) -> int:
     return freed
 
 
-def _remove(files: Files) -> None:
+def _remove(files: Files, folder: int) -> None:
     """Remove what is left of a closed writer: index, meta, end, and the lock last."""
     for name in sorted(files.names, key=lambda name: name.endswith(".lock")):
         try:
-            os.unlink(os.path.join(files.directory, name))
+            os.unlink(name, dir_fd=folder)
         except OSError:
             continue
 
 
-def _flush(folder: str) -> None:
+def _flush(folder: int) -> None:
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.fsync(fd)
+        os.fsync(folder)
     except OSError:
         pass
-    finally:
-        os.close(fd)

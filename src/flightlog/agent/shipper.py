@@ -8,6 +8,7 @@ the sink is away, so memory is bounded by one batch. Owns: tails, batches, lost 
 from __future__ import annotations
 
 import datetime
+import os
 from typing import NamedTuple
 
 from ..errors import PoisonRecord
@@ -49,6 +50,7 @@ class Shipper:
         self._tails: dict[str, Tail] = {}
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
+        self.owners: dict[str, int] = {}  # whose a writer is, for `spool.look`: somebody else may use its name
         self._clock = Clock(set())
         self._sites = Sites()
 
@@ -141,9 +143,14 @@ class Shipper:
         if not new:
             return
         known = self._sink.positions(new)
+        others = any(files.uid != os.geteuid() for files in found.values())
+        self.owners = {writer: uid for writer, uid in self.owners.items() if writer in found}
+        self.owners.update(self._sink.owners(list(known)) if others and known else {})
         for writer in new:
             position = Position(*known[writer]) if writer in known else Position()
             files = found[writer]
+            if others and self.owners.setdefault(writer, files.uid) != files.uid:
+                continue  # a stranger's file under a name that is in use: not shipped, not removed
             if position.closed:
                 self._closed.add(writer)
             elif files.kind == CAPTURE:

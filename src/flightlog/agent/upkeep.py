@@ -15,9 +15,8 @@ from ..config import switch
 from ..config.compiling import Rules
 from ..config.control import ControlPage
 from ..errors import SegmentError
-from ..journal import reader
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
-from .spool import CAPTURE, bytes_of, directories, look
+from .spool import CAPTURE, Files, bytes_of, directories, look
 
 EVERY_SECONDS = 1.0
 PRESSURES = ((0.95, 3), (0.85, 2), (0.70, 1))  # share of the quota, pressure
@@ -83,14 +82,14 @@ class Upkeep:
                 key = (files.directory, files.writer, number)
                 seen[key] = size
                 if self._sizes.get(key) != size:
-                    _flush(os.path.join(files.directory, segment_name(files.writer, number, suffix)))
+                    _flush(files, segment_name(files.writer, number, suffix))
         self._sizes = seen
         self.rounds += 1
 
 
-def _flush(path: str) -> None:
+def _flush(files: Files, name: str) -> None:
     try:
-        fd = reader.open_segment(path)
+        fd = files.open(name)
     except (OSError, SegmentError):
         return
     try:

@@ -34,6 +34,7 @@ COMMANDS = {
     "logs": "logs",
     "redact": "redact",
     "run": "run",
+    "spool": "spool",
     "status": "status",
     "version": "version",
 }

@@ -175,6 +175,9 @@ class _Kept:
     def abort(self) -> None:
         pass
 
+    def owners(self, writers: Sequence[str]) -> dict[str, int]:
+        return {}
+
     def lost(self, known: Sequence[str]) -> list[str]:
         return []
 
