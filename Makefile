@@ -41,9 +41,10 @@ $(VENV)/.bench: $(VENV)/.test
 demo: $(VENV)/.base
 	$(BIN)/python -m demo
 
-# What the tests use from Debian: tmux (terminal tests) and pypy3 (the SDK in another interpreter).
+# What the tests use from Debian: tmux (terminal tests), pypy3 (the SDK in another interpreter), openssl (certificates for the tests of TLS).
+# They also use a PostgreSQL of the system's where there is one (TLS, the oldest version); it is not installed from here, because that starts it.
 needs:
-	@missing=""; for c in tmux pypy3; do command -v $$c >/dev/null || missing="$$missing $$c"; done
+	@missing=""; for c in tmux pypy3 openssl; do command -v $$c >/dev/null || missing="$$missing $$c"; done
 	if [ -n "$$missing" ]; then
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	    echo "installing:$$missing"; { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $$missing; } >/dev/null 2>&1 || true
@@ -70,8 +71,9 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
-	  src/flightlog/__init__.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py src/flightlog/config/switch.py \
-	  src/flightlog/config/control.py src/flightlog/journal src/flightlog/sdk src/flightlog/process
+	  src/flightlog/__init__.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
+	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/redact \
+	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
 	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)

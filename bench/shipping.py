@@ -22,12 +22,12 @@ from . import recording, results
 from .shipped import machine_seconds
 
 TITLE = "Shipping"
-ROUNDS = 7
-RECORDS = 240_000
+ROUNDS = 5
+RECORDS = 200_000
 BATCHES = (1_000, 5_000, 20_000)
 DEFAULT_BATCH = 20_000
 ROUND_SECONDS = 120
-QUIET = 0.1  # of a core, used by others: pairs of rounds wait for that, and are repeated when it was more,
+QUIET = 0.25  # of a core, used by others: pairs of rounds wait for that, and are repeated when it was more,
 PATIENCE_SECONDS = 900  # until so much was spent on that, over all; then the quietest of the pairs that were run counts
 RECORDS_KIND, LINES_KIND = "records", "captured lines"
 _TICK = os.sysconf("SC_CLK_TCK")

@@ -10,9 +10,11 @@ import os
 import signal
 import sys
 import time
+import traceback
+from types import TracebackType
 from typing import Any
 
-from . import identity
+from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
 
@@ -25,6 +27,8 @@ _KEPT = (
     "FLIGHTLOG_CONTROL",
     "FLIGHTLOG_SPOOL",
     "FLIGHTLOG_DSN",
+    "FLIGHTLOG_DSN_FILE",
+    "FLIGHTLOG_DSN_WITHHELD",
     "FLIGHTLOG_FAULT",
 )
 START_SECONDS = 60.0
@@ -39,11 +43,15 @@ def ensure_agent() -> str:
     wish = os.environ.get("FLIGHTLOG_AGENT", "auto")
     if wish == "never" or door.holder(identity.home()) is not None:
         return ""
+    if identity.shared_spool() and not os.access(identity.home(), os.W_OK):
+        return (
+            ""  # the agent of this machine ships for all its users; who may not write there cannot see whether it runs
+        )
     if wish != "always":
         where = _unwelcome()
         if where:
             return f"no agent is started by itself {where}; what is recorded stays in the spool until `flightlog agent run` ships it"
-        if os.environ.get("FLIGHTLOG_DSN"):
+        if any(os.environ.get("FLIGHTLOG_DSN" + kind) for kind in ("", "_FILE", "_WITHHELD")):
             return "no agent runs; with a database configured it is run as a service: flightlog agent run"
         from .config import switch
 
@@ -138,6 +146,8 @@ def run_agent(background: bool = False) -> None:
     chosen = wiring.settings()
     upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), chosen.spool.quota)
     agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
+    upkeep.say = agent.say
+    sys.excepthook = _say_masked
     ended_by_signal = []
 
     def on_signal(number: int, _: Any) -> None:
@@ -147,6 +157,8 @@ def run_agent(background: bool = False) -> None:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for text in chosen.warnings:
+        agent.say(f"warning: {text}")
     upkeep.start()
     try:
         agent.run()
@@ -157,6 +169,12 @@ def run_agent(background: bool = False) -> None:
         from .store.embedded import EmbeddedServer
 
         EmbeddedServer(home).stop()
+
+
+def _say_masked(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+    """Print what ends this process; it goes into the agent's log, so without secrets."""
+    text = "".join(traceback.format_exception(kind, problem, trace))
+    sys.stderr.write(redact.text(text))
 
 
 def drain(seconds: float) -> bool:

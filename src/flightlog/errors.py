@@ -4,6 +4,7 @@ FlightlogError                 message + hint (what to do) + retryable
 ├── UsageError                 the caller asked for something that cannot be (exit 2)
 ├── ConfigError                the configuration says something we cannot use
 ├── NotFound                   no such run, pipeline, file; or more than one (exit 4)
+├── TimedOut                   not done in the time that was given (exit 5)
 ├── Refused                    a guard said no, the caller must insist (exit 6)
 ├── SegmentError               a journal file is not what it claims to be
 ├── EmbeddedError              the embedded PostgreSQL cannot be prepared or started
@@ -58,6 +59,12 @@ class NotFound(FlightlogError):
     """Nothing matches, or more than one thing does."""
 
     exit_code = 4
+
+
+class TimedOut(FlightlogError):
+    """Something was not done in the time that was given for it."""
+
+    exit_code = 5
 
 
 class Refused(FlightlogError):

@@ -6,12 +6,18 @@ Leaves to others: creating any of these files. Standard library only; nothing he
 
 from __future__ import annotations
 
+import errno
+import re
+import stat
 import zlib
 
 from .system import os, time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
 _ULID_LENGTH = 26
+SYSTEM_CONFIG = "/etc/flightlog/config.yml"
+_SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
+_SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)
 
 
 def new_ulid(now_ns: int | None = None) -> str:
@@ -96,19 +102,81 @@ def process_alive(pid: int, start_time: int) -> bool:
 
 
 def home() -> str:
-    """Return FLIGHTLOG_HOME, else /var/lib/flightlog for root, else the XDG state directory's `flightlog`."""
+    """Return FLIGHTLOG_HOME, else the one that all users of this machine share, else /var/lib/flightlog for root, else the XDG
+    state directory's `flightlog`.
+    """
     chosen = os.environ.get("FLIGHTLOG_HOME")
     if chosen:
         return os.path.abspath(chosen)
+    shared = shared_spool()
+    if shared:
+        return os.path.dirname(shared)
     if os.geteuid() == 0:
         return "/var/lib/flightlog"
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return os.path.join(state, "flightlog")
 
 
+def shared_spool() -> str:
+    """Return the spool that /etc/flightlog/config.yml names (`spool:`, `path:`) and that is made for all users; empty when there is none."""
+    try:
+        with open(SYSTEM_CONFIG, "rb") as file:
+            text = file.read(1 << 20)
+    except OSError:
+        return ""
+    found = [match for block in _SPOOL_BLOCK.finditer(text) for match in _SPOOL_PATH.finditer(block.group(1))]
+    path = os.fsdecode(found[-1].group(1)) if found else ""
+    return path if path and is_shared(path) else ""
+
+
+def is_shared(top: str) -> bool:
+    """Tell whether *top* is a spool for several users: root's, where everybody may make a directory and nobody can remove another one's.
+
+    `flightlog spool setup` makes it: 3773 root:flightlog (DESIGN D20).
+    """
+    try:
+        status = os.lstat(top)
+    except OSError:
+        return False
+    wanted = stat.S_ISGID | stat.S_ISVTX
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & wanted == wanted
+
+
 def spool_dir() -> str:
     """Return the spool directory of this user: FLIGHTLOG_SPOOL, else `spool/<uid>` of the home."""
-    return os.environ.get("FLIGHTLOG_SPOOL") or os.path.join(home(), "spool", str(os.geteuid()))
+    chosen = os.environ.get("FLIGHTLOG_SPOOL")
+    return own_spool(chosen) if chosen else os.path.join(home(), "spool", str(os.geteuid()))
+
+
+def own_spool(path: str) -> str:
+    """Return *path*, or, where it is another user's `spool/<uid>`, our own beside it: a process may have changed its user."""
+    top, name = os.path.split(path)
+    if not name.isdigit() or int(name) == os.geteuid() or os.path.basename(top) != "spool":
+        return path
+    try:
+        foreign = os.lstat(path).st_uid != os.geteuid()
+    except OSError as problem:
+        foreign = problem.errno != errno.ENOENT
+    return os.path.join(top, str(os.geteuid())) if foreign else path
+
+
+def spool_file_mode(path: str) -> int:
+    """Return the mode of files in the spool directory *path*: 0640 where an agent of the directory's group reads them, else 0600.
+
+    Raises OSError: it does not exist; or somebody else made it in our name, and then nothing of ours goes into it.
+    """
+    status = os.lstat(path)
+    if not is_shared(os.path.dirname(path)):
+        return 0o600
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "somebody else made this spool directory", path)
+    return 0o640 if status.st_mode & stat.S_ISGID else 0o600
+
+
+def give_spool_mode(fd: int, mode: int) -> None:
+    """Give a new file of the spool the mode that `spool_file_mode` says, whatever the umask of the pipeline is. Raises OSError."""
+    if mode != 0o600:
+        os.fchmod(fd, mode)
 
 
 def make_home(path: str) -> None:
@@ -124,7 +192,15 @@ def make_home(path: str) -> None:
 
 
 def make_spool(path: str) -> None:
-    """Create the spool directory *path* (mode 0700) and the home above it. Raises OSError."""
+    """Create the spool directory *path* (mode 0700, or as the shared spool wants it) and the home above it. Raises OSError."""
+    if is_shared(os.path.dirname(path)):
+        # Group and setgid bit come from above, the mode from the default ACL there: it stands above the umask, which is the
+        # pipeline's and may not be touched. A chmod by who is not in the group would take the setgid bit away.
+        try:
+            os.mkdir(path, 0o770)
+        except FileExistsError:
+            spool_file_mode(path)
+        return
     if os.path.isdir(path):
         return
     make_home(os.path.dirname(os.path.dirname(path)))

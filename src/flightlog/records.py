@@ -15,6 +15,8 @@ from __future__ import annotations
 import linecache
 import time
 
+from . import redact
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +38,7 @@ KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ENDED, DROPS, WRITER_ENDED))
 
 MAX_FRAMES = 100  # frames kept of one traceback, the innermost ones
 MAX_CHAIN = 10  # exceptions kept of one chain
+MAX_EXCEPTIONS = 50  # kept of one record, groups and all
 MAX_TEXT = 8192  # characters kept of an exception's message
 
 
@@ -65,20 +68,20 @@ def event(name: str, run: str, data: dict[str, Any], stage: str = "", now_ns: in
 
 
 def safe_text(value: object, limit: int = MAX_TEXT) -> str:
-    """Return str(*value*) cut to *limit* characters; says so instead of raising when the object cannot do it."""
+    """Return str(*value*) cut to *limit* characters, then without secrets; says so instead of raising when the object cannot do it."""
     try:
         text = str(value)
     except BaseException as problem:  # a __str__ of the user's may do anything
         if isinstance(problem, KeyboardInterrupt):
             raise
         return "<unprintable %s object>" % type(value).__name__
-    return text if len(text) <= limit else text[:limit] + "..."
+    return text if len(text) <= limit else redact.cut(text, limit)
 
 
 def exception(problem: BaseException, trace: TracebackType | None = None) -> dict[str, Any]:
-    """Return *problem* with its frames and chain as data: {type, module, message, frames, cause, context}.
+    """Return *problem* with its frames and chain as data: {type, module, message, frames, cause, context}, and of an exception group, group.
 
-    Frames are oldest first, at most 100, {file, line, func, code}; locals are never taken. The chain is cut at ten and at cycles.
+    Frames are oldest first, at most 100, {file, line, func, code}; locals are never taken. The chain is cut at ten and at cycles, a group at ten members, all at fifty.
     Never raises.
     """
     return _chain(problem, trace, set(), 0)
@@ -102,6 +105,15 @@ def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], 
                 data["cause"] = _chain(cause, None, seen, depth + 1)
         elif context is not None and not problem.__suppress_context__ and id(context) not in seen:
             data["context"] = _chain(context, None, seen, depth + 1)
+        members = getattr(problem, "exceptions", None)
+        if isinstance(members, tuple) and hasattr(
+            problem, "derive"
+        ):  # of Python 3.11, or of the package that brought it to older ones
+            data["group"] = [
+                _chain(member, None, seen, depth + 1)
+                for member in members[:MAX_CHAIN]
+                if isinstance(member, BaseException) and id(member) not in seen and len(seen) < MAX_EXCEPTIONS
+            ]
     return data
 
 

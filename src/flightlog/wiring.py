@@ -11,18 +11,27 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
 
 from . import identity
 from .agent import door
-from .agent.agent import Agent
 from .agent.spool import CAPTURE, Files, directories, look
+from .config import switch
+from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
-from .errors import FlightlogError, SinkError, SinkMisconfigured
-from .store import embedded, migrate
-from .store.db import Connection, connect
-from .store.ingest import PostgresSink
+from .errors import FlightlogError, SinkMisconfigured
+from .process.launch import DSN_WITHHELD
+from .store import embedded, migrate, roles
+from .store.db import Connection, connect, translate
 from .store.queries import query
 
+if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms for them
+    from .agent.agent import Agent
+    from .store.ingest import PostgresSink
+
+READER = "flightlog cli"  # application_name of who reads
 CATCH_UP_SECONDS = 0.2
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
 
@@ -54,9 +63,17 @@ def store_dsn(start: bool = True) -> str:
 
     Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when nothing runs and nothing may be started.
     """
-    configured = settings().database.dsn
-    if configured:
-        return configured
+    database = settings().database
+    if database.dsn:
+        return database.dsn
+    if database.problem:
+        raise SinkMisconfigured(
+            f"no database is known: {database.problem}", "flightlog never ships to another one instead"
+        )
+    if os.environ.get(DSN_WITHHELD):
+        raise SinkMisconfigured(
+            "a pipeline is not told the database of who started it", "name it in a config file: database.dsn_file"
+        )
     home = identity.home()
     running = embedded.running_dsn(home)
     if running is not None:
@@ -64,29 +81,39 @@ def store_dsn(start: bool = True) -> str:
     if not start:
         raise SinkMisconfigured("the embedded server does not run", "flightlog agent start")
     dsn = embedded.EmbeddedServer(home).start()
-    migrate.migrate(dsn)
+    migrate.migrate(dsn, settings().database.roles)
     return dsn
 
 
 def is_embedded() -> bool:
     """Tell whether the store is the embedded server of this home."""
-    return not settings().database.dsn
+    database = settings().database
+    return not database.dsn and not database.problem and not os.environ.get(DSN_WITHHELD)
+
+
+def is_asleep() -> bool:
+    """Tell whether the store is the embedded server of this home, and it does not run."""
+    return is_embedded() and embedded.running_dsn(identity.home()) is None
 
 
 def make_sink() -> PostgresSink:
     """Return a sink, not opened. The embedded server is started if needed, with today's schema. Raises FlightlogError."""
+    from .store.ingest import PostgresSink
+
     dsn = store_dsn()
     if is_embedded() and any(not item.applied_at for item in migrate.status(dsn)):
-        migrate.migrate(dsn)
-    return PostgresSink(dsn)
+        migrate.migrate(dsn, settings().database.roles)
+    return PostgresSink(dsn, roles.WRITER if settings().database.roles else "")
 
 
 def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
     """Return this home's agent. The caller holds its door."""
+    from .agent.agent import Agent
     from .agent.upkeep import Upkeep
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
     chosen = settings()
+    Rules(switch.find_config()).look()
     return Agent(
         identity.home(),
         os.environ.get("FLIGHTLOG_SPOOL", ""),
@@ -109,25 +136,45 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    connection = connect(dsn, "flightlog cli")
+    reading = Reading(_connect(dsn), identity.node_name())
     try:
-        if is_embedded() and not _is_current(connection):
-            migrate.migrate(dsn)
-        reading = Reading(connection, identity.node_name())
+        if is_embedded() and not _is_current(reading.connection):
+            migrate.migrate(dsn, settings().database.roles)
+        _look_only(reading.connection)
         _look_at_spool(reading)
         if ship and reading.backlog_bytes:
             _catch_up(reading)
         yield reading
     finally:
-        connection.close()
+        reading.connection.close()
+
+
+def reconnect(reading: Reading) -> None:
+    """Open the store again, whose connection was lost; starts nothing. Raises SinkError."""
+    fresh = _connect(store_dsn(start=False))
+    _look_only(fresh)
+    reading.connection.close()
+    reading.connection = fresh
+
+
+def _connect(dsn: str) -> Connection:
+    return connect(dsn, READER, statement_seconds=settings().database.read_timeout)
+
+
+def _look_only(connection: Connection) -> None:
+    if settings().database.roles:
+        roles.look_only(connection)
 
 
 def _is_current(connection: Connection) -> bool:
-    row = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
-    if not row or not row[0]:
-        return False
     latest = migrate.migrations()[-1].name
-    return connection.execute("SELECT FROM pipeline_migrations WHERE name = %s", (latest,)).fetchone() is not None
+    try:
+        row = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
+        if not row or not row[0]:
+            return False
+        return connection.execute("SELECT FROM pipeline_migrations WHERE name = %s", (latest,)).fetchone() is not None
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read migrations") from problem
 
 
 def _catch_up(reading: Reading) -> None:
@@ -160,8 +207,10 @@ def _look_at_spool(reading: Reading) -> None:
     found = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
     try:
         rows = reading.connection.execute(query("ingest", "positions").encode(), {"writers": list(found)}).fetchall()
-    except SinkError:
-        rows = []
+    except psycopg.errors.InsufficientPrivilege:
+        rows = []  # who may not know positions may still read logs
+    except psycopg.Error as problem:
+        raise translate(problem, "cannot read positions") from problem
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
     reading.pending = {}
     reading.backlog_bytes = 0

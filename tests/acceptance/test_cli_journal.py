@@ -50,10 +50,32 @@ def test_corrupt_bytes_are_declared_and_a_torn_end_is_no_error(tmp_path):
 
 
 def test_unknown_path_is_named_with_a_remedy(tmp_path):
-    done = cat(str(tmp_path / "nothing"))
-    assert done.returncode == 4
-    assert "Error:" in done.stderr
-    assert "Try:" in done.stderr
+    (tmp_path / "no.segment").write_text("x")
+    for name, reason in (("nothing", "there is no such file"), ("no.segment", "is not a segment")):
+        done = cat(str(tmp_path / name))
+        assert done.returncode == 4
+        assert f"Error: {tmp_path / name}" in done.stderr
+        assert reason in done.stderr
+        assert "Try:" in done.stderr
+
+
+def test_a_spool_that_is_not_there_yet_is_no_error(tmp_path):
+    done = cat(FLIGHTLOG_SPOOL=str(tmp_path / "spool"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "nothing is recorded" in done.stderr
+    assert json.loads(cat("-o", "json", FLIGHTLOG_SPOOL=str(tmp_path / "spool")).stdout) == {"v": 1, "records": []}
+
+
+def test_json_is_one_document_and_nothing_in_it_can_steer_the_terminal(tmp_path):
+    spool(tmp_path)
+    done = cat("-o", "json", str(tmp_path))
+    data = json.loads(done.stdout)
+    assert (data["v"], [record["k"] for record in data["records"]]) == (1, ["head", "log", "log", "log"])
+    writer = Writer(str(tmp_path / "evil"))
+    writer.append(json.dumps({"k": "log", "t": 0, "lv": 20, "m": "a\u202eb\x9b\x7f"}, ensure_ascii=False).encode())
+    writer.close()
+    for form in ("short", "json", "jsonl"):
+        assert not set(cat("-o", form, str(tmp_path / "evil")).stdout) & {"\u202e", "\x9b", "\x7f"}
 
 
 def test_records_with_strange_content_are_shown_and_stop_nothing(tmp_path):

@@ -138,7 +138,7 @@ def completed(flightlog, *words):
     }
     out, err = flightlog(**environment)
     assert err == ""
-    return [line.split(",", 1)[1] for line in out.splitlines()]
+    return [line.split(",", 1)[1] for line in out.splitlines() if line]  # one empty line is click's word for none
 
 
 def test_commands_pipelines_and_runs_are_completed(flightlog, runs):
@@ -147,6 +147,25 @@ def test_commands_pipelines_and_runs_are_completed(flightlog, runs):
     assert completed(flightlog, "flightlog", "status", runs["a"][-6:][:5]) == [runs["a"][-6:]]
     assert completed(flightlog, "flightlog", "list", "") == ["orders", "team/a"]
     assert "--grep" in completed(flightlog, "flightlog", "logs", "--gr")
+
+
+def test_completion_keeps_what_it_asked_for_a_while(flightlog, recorded, runs, home):
+    """The second Tab asks no database; what is kept is thrown away when it is old, broken, or another store's."""
+    assert completed(flightlog, "flightlog", "list", "") == ["orders", "team/a"]
+    recorded.run("new")
+    assert completed(flightlog, "flightlog", "list", "") == ["orders", "team/a"]
+    (kept,) = [
+        os.path.join(home, "reader", name) for name in os.listdir(os.path.join(home, "reader")) if "complete" in name
+    ]
+    assert os.stat(kept).st_mode & 0o777 == 0o600
+    os.utime(kept, (1, 1))
+    assert completed(flightlog, "flightlog", "list", "") == ["new", "orders", "team/a"]
+    for broken in (b"{", b"[[1]]", b"\xff", b"7"):
+        with open(kept, "wb") as file:
+            file.write(broken)
+        assert completed(flightlog, "flightlog", "list", "n") == ["new"]
+    gone = Command(f"host={home}/nowhere dbname=x", os.path.join(home, "reader"))
+    assert completed(gone, "flightlog", "list", "") == []
 
 
 def test_completion_fails_silently(home):

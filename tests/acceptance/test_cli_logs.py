@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
 from flightlog import identity
@@ -272,6 +273,18 @@ def test_following_ships_by_itself_where_no_agent_runs(flightlog, home):
     assert flightlog("audit")[1] == ""
 
 
+def test_a_reader_that_leaves_ends_following_before_the_next_line_comes(flightlog, orders, dsn):
+    execute(dsn, "UPDATE pipeline_runs SET state = 'running', ended_at = NULL")
+    process = flightlog.start("logs", "-f", "orders", "-n", "1", "-o", "cat")
+    assert process.stdout.readline() == b"Failed\n"
+    process.stdout.close()
+    try:
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert process.stderr.read() == b""
+
+
 def test_ctrl_c_ends_following(flightlog, orders, dsn):
     execute(dsn, "UPDATE pipeline_runs SET state = 'running', ended_at = NULL")
     follow = Following(flightlog, "orders", "-n", "1")
@@ -279,6 +292,24 @@ def test_ctrl_c_ends_following(flightlog, orders, dsn):
     follow.process.send_signal(signal.SIGINT)
     assert follow.process.wait(20) == 130
     assert follow.process.stderr.read() == b""
+
+
+def test_following_goes_on_where_it_was_when_the_store_comes_back(flightlog, recorded, dsn):
+    run = identity.new_ulid()
+    writer = recorded.write(run, [event(run, "run.started", ago(seconds=9), {"pipeline": "orders"}), log(run, "one")])
+    recorded.ship(look_alive=False)
+    follow = Following(flightlog, "orders")
+    follow.until("one")
+    killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'flightlog cli' AND datname = current_database()"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert connection.execute(killed).fetchone()[0] == 1
+    recorded.write(run, [log(run, "two"), event(run, "run.ended", ago(), {"status": "ok"})], writer=writer, first_n=3)
+    recorded.ship()
+    assert follow.process.wait(20) == 0
+    assert follow.lines == ["one", "two"]
+    said = follow.process.stderr.read().decode()
+    assert "; waiting for it --" in said
+    assert "-- the store answers again --" in said
 
 
 def test_later_runs_are_announced(flightlog, recorded):

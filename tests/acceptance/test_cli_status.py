@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_what_needs_attention_comes_first(flightlog, recorded):
     recorded.run("was-bad", at=ago(minutes=50))
     going_on(recorded, "live")
     lines = flightlog("status")[0].splitlines()
-    assert lines[0].startswith("1 need attention, 1 running, 2 fine   node testnode   spool all shipped")
+    assert lines[0].startswith("1 needs attention, 1 running, 2 fine   node testnode   spool all shipped")
     assert [line.split()[2] for line in lines[2:]] == ["bad", "live", "was-bad", "fine"]
     assert "load 30/120" in lines[3]
 
@@ -105,6 +106,17 @@ def test_json_of_one_run(flightlog, recorded):
     assert data["ended_at"] > data["started_at"]
 
 
+def test_the_exception_that_ended_a_supervised_pipeline_is_told(flightlog, tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text("import flightlog\nwith flightlog.run('orders'):\n    raise ValueError('two columns\\ndiffer')\n")
+    run = flightlog.start("run", "--", sys.executable, str(script))
+    assert b"ValueError" in run.communicate(timeout=60)[1]
+    data = json.loads(flightlog("status", "orders", "-o", "json")[0])
+    assert data["error"] == {"type": "ValueError", "module": "builtins", "message": "two columns\ndiffer"}
+    assert (data["state"], data["exit_code"]) == ("failed", 1)
+    assert "  error     ValueError: two columns\\ndiffer\n" in flightlog("status", "orders")[0]
+
+
 def test_json_of_several_runs(flightlog, recorded):
     first = recorded.run(at=ago(hours=1))
     second = recorded.run("other")
@@ -140,6 +152,17 @@ def test_nothing_is_recorded(flightlog):
     assert "flightlog run -- COMMAND" in err
     assert json.loads(flightlog("status", "-o", "json")[0]) == {"v": 1, "runs": []}
     flightlog("status", "--exit-code")
+
+
+def test_a_name_that_may_still_be_in_the_spool(dsn, home, recorded):
+    recorded.run("known")
+    run = identity.new_ulid()
+    recorded.write(run, [log(run, "x" * 3000)], "fresh")
+    flightlog = Command(f"{dsn} options='-c default_transaction_read_only=on'", home)
+    for arguments in (["status", "fresh"], ["logs", "fresh"], ["list", "fresh"], ["audit", "fresh"]):
+        out, err = flightlog(*arguments, code=4)
+        assert (out, "called fresh\nTry: flightlog list" in err) == ("", True)
+        assert "KiB are still to be shipped; flightlog agent status\nError: " in err
 
 
 def test_what_waits_in_the_spool_is_said(dsn, home, recorded):

@@ -184,6 +184,9 @@ class FakeSink:
         self._lose(lost, self.session, "positions")
         return {writer: known[writer]["at"] for writer in writers if writer in known}
 
+    def owners(self, writers):
+        return {}
+
     def run_positions(self, runs):
         lost = self._reach("run positions")
         self._lose(lost, self.session, "run positions")

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .. import identity, records
+from .. import identity, records, redact
 from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
 from ..system import os, time
 from .acknowledged import Acknowledged
@@ -111,7 +111,7 @@ class Agent:
         while time.monotonic() < deadline and not self._stopped:
             self._next_alive = 0.0
             if not self._work():
-                self._retire(look(directories(self._home, self._spool)))
+                self._retire(self._look())
                 return True
         return False
 
@@ -137,11 +137,11 @@ class Agent:
         if self._said:
             self.say("the store is back")
             self._said = ""
-        return worked, bool(self._shipper.living_runs(look(directories(self._home, self._spool))))
+        return worked, bool(self._shipper.living_runs(self._look()))
 
     def status(self) -> dict[str, Any]:
         """Return what the store's page of agents shows."""
-        found = look(directories(self._home, self._spool))
+        found = self._look()
         shipper = self._shipper
         return {
             "spool_bytes": bytes_of(found),
@@ -157,17 +157,20 @@ class Agent:
             return
         stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         try:
-            sys.stderr.write(f"{stamp} {text}\n")
+            sys.stderr.write(f"{stamp} {redact.text(text)}\n")
             sys.stderr.flush()
         except (OSError, ValueError):
             pass
+
+    def _look(self) -> dict[str, Files]:
+        return look(directories(self._home, self._spool), self._shipper.owners if self._shipper else None)
 
     def _work(self) -> bool:
         """Ship one batch; tell whether anything moved."""
         if self._sink is None or self._shipper is None:
             self._open()
         assert self._sink is not None and self._shipper is not None
-        found = look(directories(self._home, self._spool))
+        found = self._look()
         now = time.monotonic()
         look_alive = now >= self._next_alive
         if look_alive:

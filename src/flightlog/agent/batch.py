@@ -11,6 +11,7 @@ import bisect
 from collections.abc import Callable
 from typing import Any
 
+from .. import redact
 from ..errors import PoisonRecord
 from . import faults
 from .copytext import Clock
@@ -105,9 +106,11 @@ class Gathering:
         self._add(EVENT, [line], lambda _: raw, len(raw))
 
     def refuse(self, writer: str, seq: int, run: str, raw: bytes, problem: PoisonRecord) -> None:
-        """Keep a record that no row could be made of."""
+        """Keep a record that no row could be made of, its secrets masked: its raw bytes may be somebody else's, or captured."""
+        raw = redact.raw(raw)
         self._bytes += len(raw)
-        self.letters.append(DeadLetter(writer, seq, run, raw, problem.sqlstate or "22000", problem.message[:1000]))
+        error = redact.cut(problem.message, 1000)
+        self.letters.append(DeadLetter(writer, seq, run, raw, problem.sqlstate or "22000", error))
 
     def _add(self, kind: str, lines: list[str], raw_of: RawOf, kept_bytes: int) -> bytes:
         block = "".join(lines).encode()

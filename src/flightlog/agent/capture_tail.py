@@ -10,15 +10,15 @@ import bisect
 import json
 from typing import Any
 
-from .. import identity
+from .. import identity, redact
 from ..errors import SegmentError
 from ..journal import reader
 from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
-from ..sdk import redact
 from ..system import os, time
 from .batch import BLOCK_ROWS, Gathering, RunUnknown
+from .captured_text import AHEAD_BYTES, BEFORE_BYTES, CapturedText
 from .copytext import DayMissing
 from .decode import clean, json_text
 from .lines import Line, interpret, split
@@ -45,7 +45,7 @@ class CaptureTail:
     kind = CAPTURE
 
     def __init__(self, files: Files, position: Position) -> None:
-        self.writer = files.writer
+        self.writer, self.uid = files.writer, files.uid
         self.position = position
         self.meta = self._read_meta(files)
         run = self.meta.get("run")
@@ -60,6 +60,7 @@ class CaptureTail:
         self._arrived = (-1, 0, 0, 0)
         self._open_size = -1  # size of what could not be used when it was last looked at, and since when
         self._open_since = 0.0
+        self._text: CapturedText | None = None  # made at the first read, from what stands before the position
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -114,6 +115,8 @@ class CaptureTail:
             if later is not None:
                 step.gap += 1  # nobody can say how many lines
                 step.go_on(later)
+        if self._text is None:
+            self._text = self._remembered(files, step)
         while not into.is_full() and not step.blocked:
             parts = self._bytes(files, step, window)
             data = b"".join(part for _, _, part in parts)
@@ -123,13 +126,16 @@ class CaptureTail:
                 break
             patient = not self._waited(len(data)) if whole else window < WIDE_BYTES
             lines, used = split(data, over and whole, patient)
+            while len(lines) > 1 and not whole and lines[-1].partial and len(data) - used < AHEAD_BYTES:
+                lines.pop()  # with what follows it in sight
+                used = lines[-1].end
             if not lines and used == 0:
                 if whole:
                     break
                 window = WIDE_BYTES
                 continue
             for first in range(0, len(lines), BLOCK_ROWS):
-                self._take(lines[first : first + BLOCK_ROWS], parts, step, into)
+                self._take(lines[first : first + BLOCK_ROWS], data, parts, step, into)
                 if step.blocked or into.is_full():
                     break
             else:
@@ -158,9 +164,7 @@ class CaptureTail:
             data = b""
             if number in files.sizes:
                 try:
-                    fd = reader.open_segment(
-                        os.path.join(files.directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
-                    )
+                    fd = files.open(segment_name(self.writer, number, CAPTURE_SUFFIX))
                 except FileNotFoundError:
                     break
                 try:
@@ -184,11 +188,35 @@ class CaptureTail:
             index -= len(data)
         return number, offset + len(parts[-1][2])
 
-    def _take(self, lines: list[Line], parts: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> None:
+    def _remembered(self, files: Files, step: Step) -> CapturedText:
+        """Return the memory of the lines before the position, as far as they are still there."""
+        text = CapturedText()
+        number, end = step.segno, step.offset
+        if end == 0:
+            number = max((known for known in files.sizes if known < number), default=number)
+            end = files.sizes.get(number, 0) if number != step.segno else 0
+        begin = max(0, end - BEFORE_BYTES)
+        if begin < end:
+            try:
+                fd = reader.open_segment(
+                    os.path.join(files.directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
+                )
+            except (OSError, SegmentError):
+                return text
+            try:
+                text.resume(os.pread(fd, end - begin, begin))
+            finally:
+                os.close(fd)
+        return text
+
+    def _take(
+        self, lines: list[Line], data: bytes, parts: list[tuple[int, int, bytes]], step: Step, into: Gathering
+    ) -> None:
         """Make rows of lines, up to the first that has to wait for the next batch; *step* stands behind the last row."""
         rows = self._rows
         if rows is None:
             rows = self._rows = LogRows(self.writer, into.node, 0, into.clock)
+        assert self._text is not None
         texts: list[str] = []
         try:
             facts = into.run(self.run, self.pipeline)
@@ -196,16 +224,16 @@ class CaptureTail:
             for line in lines:
                 level, message, fields = interpret(line.raw)
                 flags = PARTIAL_LINE if line.partial else 0
-                safe = redact.text(message)
-                if fields is not None:
-                    fields = redact.fields(fields)  # type: ignore[assignment]
-                if safe != message:
+                after = data[line.end : line.end + AHEAD_BYTES] if line.partial else b""
+                safe = self._text.masked(line, message, after)
+                masked = None if fields is None else redact.fields(fields)
+                if safe != message or masked != fields:
                     flags |= REDACTED
                 place = self._place(parts, line.end) if len(parts) > 1 else (parts[0][0], parts[0][1] + line.end)
                 if not (place[0] == self._arrived[0] and self._arrived[1] < place[1] <= self._arrived[2]):
                     self._arrived = self._arrival(*place)
                 at = self._arrived[3]
-                told = None if fields is None else json_text(fields)
+                told = None if masked is None else json_text(masked)
                 texts.append(rows.captured(facts.run, at, facts.pos, step.seq, level, safe, self._source, told, flags))
                 facts.pos += 1
                 if level >= 30:
@@ -217,6 +245,7 @@ class CaptureTail:
                 step.segno, step.offset = place
         except (DayMissing, RunUnknown) as missing:
             step.wants = missing
+            self._text = None  # it may know the line that waits
         raws = [line.raw for line in lines[: len(texts)]]
         into.logs(texts, raws.__getitem__, sum(map(len, raws)))
 
@@ -240,7 +269,7 @@ class CaptureTail:
         ends, times, offset = self._index[number]
         path = os.path.join(self._directory, segment_name(self.writer, number, INDEX_SUFFIX))
         try:
-            fd = reader.open_segment(path)
+            fd = reader.open_segment(path, self.uid)
         except (OSError, SegmentError):
             return ends, times
         try:
@@ -257,7 +286,7 @@ class CaptureTail:
     def _read_meta(self, files: Files) -> dict[str, Any]:
         self._directory = files.directory
         try:
-            fd = reader.open_segment(files.path(META_SUFFIX))
+            fd = files.open(self.writer + META_SUFFIX)
         except (OSError, SegmentError):
             return {}
         try:
@@ -272,9 +301,9 @@ class CaptureTail:
         """Return what the store keeps of this stream."""
         meta = self.meta
         opened = meta.get("t")
-        kept = ("stream", "merged", "boot", "uid", "node")
+        kept = ("stream", "merged", "boot", "node")
         return {
             "pid": None,
             "opened_ns": opened if isinstance(opened, int) else 0,
-            "header": {key: meta[key] for key in kept if key in meta},
+            "header": {**{key: meta[key] for key in kept if key in meta}, "uid": self.uid},
         }

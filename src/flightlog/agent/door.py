@@ -47,14 +47,24 @@ class Door:
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(note).encode(), 0)
         self._lock = fd
+        self._share(fd)
         bell = os.path.join(self._home, BELL_NAME)
         with contextlib.suppress(FileExistsError):
             os.mkfifo(bell, 0o600)
         try:
             self._bell = os.open(bell, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._share(self._bell)
         except OSError:
             self._bell = -1
         return True
+
+    def _share(self, fd: int) -> None:
+        """Where users share the spool, leave the file to the agent's group: root may have been first here."""
+        top = os.path.join(self._home, "spool")
+        if identity.is_shared(top):
+            with contextlib.suppress(OSError):
+                os.fchown(fd, -1, os.stat(top).st_gid)
+                os.fchmod(fd, 0o660)
 
     def wait(self, seconds: float) -> bool:
         """Wait until the bell rings, at most *seconds*; tell whether it did. A signal ends the wait as well."""

@@ -89,6 +89,8 @@ class RunFacts:
                 self._more(adopted=adopted)
                 if "pipeline" in self.known and not self.known.get("data", {}).get("named"):
                     self.known["pipeline"] = adopted
+        elif name == "run.left":
+            self._failed_with(data)
         elif name == records.STAGE_STARTED and stage:
             self.stage = stage
         elif name == records.PROGRESS:
@@ -150,6 +152,9 @@ class RunFacts:
         known["verdict"], known["confidence"] = verdict(data)
         kept = ("captures", "rusage", "by", "core", "exec_errno", "oom_kills", "duration_ns", "keeper", "shim")
         self._more(end={key: data[key] for key in kept if data.get(key) is not None})
+        self._failed_with(data)
+
+    def _failed_with(self, data: dict[str, Any]) -> None:
         error = data.get("error")
         if isinstance(error, dict):
             self._more(error={key: error.get(key) for key in ("type", "module", "message")})

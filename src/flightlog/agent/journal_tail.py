@@ -44,7 +44,7 @@ class JournalTail:
     kind = JOURNAL
 
     def __init__(self, files: Files, position: Position, home: str) -> None:
-        self.writer = files.writer
+        self.writer, self.uid = files.writer, files.uid
         self.position = position
         self._home, self._directory = home, files.directory
         self._salt = salt_of(files.writer)
@@ -141,9 +141,7 @@ class JournalTail:
         if self._fd_number != step.segno:
             self.close()
             try:
-                self._fd = reader.open_segment(
-                    os.path.join(files.directory, segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
-                )
+                self._fd = files.open(segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
             except FileNotFoundError:
                 return False
             self._fd_number = step.segno
@@ -161,9 +159,7 @@ class JournalTail:
             return False
         if self._ripe != number:
             try:
-                fd = reader.open_segment(
-                    os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX))
-                )
+                fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
             except (OSError, SegmentError):
                 return False
             try:
@@ -274,9 +270,7 @@ class JournalTail:
         """Return the newest readable header, empty when there is none."""
         for number in sorted(files.sizes, reverse=True):
             try:
-                fd = reader.open_segment(
-                    os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX))
-                )
+                fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
             except (OSError, SegmentError):
                 continue
             try:
@@ -295,11 +289,11 @@ class JournalTail:
     def described(self) -> dict[str, Any]:
         """Return what the store keeps of this writer."""
         head = self.head
-        kept = ("argv0", "boot", "py", "role", "start", "uid", "node")
+        kept = ("argv0", "boot", "py", "role", "start", "node")
         return {
             "pid": head.get("pid") or None,
             "opened_ns": head.get("t", 0),
-            "header": {key: head[key] for key in kept if key in head},
+            "header": {**{key: head[key] for key in kept if key in head}, "uid": self.uid},
         }
 
 

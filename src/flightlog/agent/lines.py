@@ -15,6 +15,7 @@ from ..journal.mark import find_copies
 from .decode import clean, clean_text
 
 MAX_LINE_BYTES = 64 << 10
+MAX_NULS = 256
 MAX_TRACEBACK_LINES = 500
 _NEWLINE = b"\n"
 _TRACEBACK = b"Traceback (most recent call last):"
@@ -115,8 +116,10 @@ def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
     """Return (level, message, fields) of a line: what it claims about itself, else INFO, its text, nothing.
 
     The message is without terminal sequences; bytes that are no UTF-8 are shown as \\xNN. A JSON object's message becomes the
-    message, and the whole object the fields.
+    message, and the whole object the fields. A long run of NUL bytes is counted: a file with a hole holds any number of them.
     """
+    if len(raw) > MAX_NULS and not raw.strip(b"\0"):
+        return records.INFO, f"({len(raw)} NUL bytes)", None
     text = raw.decode("utf-8", "backslashreplace")
     if "\x1b" in text:
         text = _ANSI.sub("", text)

@@ -123,7 +123,7 @@ def _declared(known: Known, position: Position, files: Files | None) -> Step | N
 def _first_number(files: Files, number: int) -> int | None:
     """Return the number of the first record in a segment, None when there is none to be read."""
     try:
-        fd = reader.open_segment(os.path.join(files.directory, segment_name(files.writer, number, SEGMENT_SUFFIX)))
+        fd = files.open(segment_name(files.writer, number, SEGMENT_SUFFIX))
     except (OSError, SegmentError):
         return None
     try:

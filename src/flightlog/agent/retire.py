@@ -11,7 +11,7 @@ from ..system import os, time
 from . import faults
 from .acknowledged import Acknowledged
 from .shipper import Shipper
-from .spool import CAPTURE, Files, flush_folder
+from .spool import CAPTURE, Files, open_directory
 
 KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
@@ -33,13 +33,28 @@ def retire(
         kept_seconds: for how long.
         acknowledged: is told what is removed, before it is.
     """
-    freed = 0
+    folders: dict[str, int] = {}
+    try:
+        chosen = _choose(found, shipper, spare, kept_seconds, folders)
+        if acknowledged is not None:
+            acknowledged.removing(files.writer for files, _, _ in chosen)
+        return _retire(chosen, folders)
+    finally:
+        for fd in folders.values():
+            if fd >= 0:
+                os.close(fd)
+
+
+def _choose(
+    found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float, folders: dict[str, int]
+) -> list[tuple[Files, list[int], bool]]:
+    """Return what is to go: segments, and whether everything else goes with them; *folders* takes the directories that were opened, by path."""
     now = time.time()
-    chosen: list[tuple[Files, list[int], bool]] = []  # segments, and whether everything else goes as well
+    chosen = []
     for writer, files in found.items():
         closed = shipper.is_closed(writer)
         position = shipper.position(writer)
-        if not closed and position is None:
+        if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)
         # A clock that was put back leaves files of the future: they are old as well, or they would fill the spool until it has caught up.
@@ -53,26 +68,39 @@ def retire(
         whole = closed and (old_enough or not files.sizes)
         if numbers or whole:
             chosen.append((files, numbers, whole))
-    if acknowledged is not None:
-        acknowledged.removing(files.writer for files, _, _ in chosen)
+    return chosen
+
+
+def _retire(chosen: list[tuple[Files, list[int], bool]], folders: dict[str, int]) -> int:
+    """Remove what was chosen; return how many bytes of segments that freed."""
+    freed = 0
     for files, numbers, whole in chosen:
         for number in numbers:
-            freed += _remove_segment(files, number)
+            freed += _remove_segment(files, number, _folder(files, folders))
         if whole:
-            _remove(files)
+            _remove(files, _folder(files, folders))
     for folder in {files.directory for files, _, _ in chosen}:
-        flush_folder(folder)
+        _flush(folders[folder])
     return freed
 
 
-def _remove_segment(files: Files, number: int) -> int:
+def _folder(files: Files, folders: dict[str, int]) -> int:
+    """Return the directory of *files*, opened once; -1 when it is not any more what it was: its owner may have put a link in its place."""
+    if files.directory not in folders:
+        try:
+            folders[files.directory] = open_directory(files.directory)[0]
+        except OSError:
+            folders[files.directory] = -1
+    return folders[files.directory]
+
+
+def _remove_segment(files: Files, number: int, folder: int) -> int:
     suffixes = (CAPTURE_SUFFIX, INDEX_SUFFIX) if files.kind == CAPTURE else (SEGMENT_SUFFIX,)
     freed = 0
     faults.point("before_unlink")
     for suffix in suffixes:
-        name = segment_name(files.writer, number, suffix)
         try:
-            os.unlink(os.path.join(files.directory, name))
+            os.unlink(segment_name(files.writer, number, suffix), dir_fd=folder)
         except OSError:
             continue
         freed = files.sizes.get(number, 0)
@@ -80,10 +108,17 @@ def _remove_segment(files: Files, number: int) -> int:
     return freed
 
 
-def _remove(files: Files) -> None:
+def _remove(files: Files, folder: int) -> None:
     """Remove what is left of a closed writer: index, meta, end, and the lock last."""
     for name in sorted(files.names, key=lambda name: name.endswith(".lock")):
         try:
-            os.unlink(os.path.join(files.directory, name))
+            os.unlink(name, dir_fd=folder)
         except OSError:
             continue
+
+
+def _flush(folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError:
+        pass

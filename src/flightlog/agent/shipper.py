@@ -11,6 +11,7 @@ import datetime
 from typing import NamedTuple
 
 from ..errors import PoisonRecord, SegmentError
+from ..system import os
 from . import faults
 from .acknowledged import Acknowledged, Known
 from .batch import Gathering, RunUnknown
@@ -59,6 +60,7 @@ class Shipper:
         self._tails: dict[str, Tail] = {}
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
+        self.owners: dict[str, int] = {}  # whose a writer is, for `spool.look`: somebody else may use its name
         self._clock = Clock(set())
         self._sites = Sites()
         self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
@@ -110,6 +112,7 @@ class Shipper:
         self.unreadable.clear()
         self._meet(found)
         ready = []
+        again = False
         for writer, tail in self._tails.items():
             files = found.get(writer)
             if files is None:
@@ -117,7 +120,9 @@ class Shipper:
             waiting = tail.has_more(files)
             if waiting or look_alive:
                 # Asked before the read: one that writes and dies in between would be cut off.
+                known = tail.wants_a_look(files)
                 alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
+                again = again or (tail.wants_a_look(files) and not known)
                 if waiting or not alive:
                     ready.append(tail)
         if not ready:
@@ -142,7 +147,6 @@ class Shipper:
         if len(self._tails) > MAX_OPEN:
             for tail in ready:
                 tail.close()
-        again = any(tail.wants_a_look(found[tail.writer]) for tail in ready)
         return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
     def _meet(self, found: dict[str, Files]) -> None:
@@ -154,9 +158,14 @@ class Shipper:
         if not new:
             return
         known = self._sink.positions(new)
+        others = any(files.uid != os.geteuid() for files in found.values())
+        self.owners = {writer: uid for writer, uid in self.owners.items() if writer in found}
+        self.owners.update(self._sink.owners(list(known)) if others and known else {})
         for writer in new:
             position = Position(*known[writer]) if writer in known else Position()
             files = found[writer]
+            if others and self.owners.setdefault(writer, files.uid) != files.uid:
+                continue  # a stranger's file under a name that is in use: not shipped, not removed
             if position.closed:
                 self._closed.add(writer)
                 if self._acknowledged is not None:

@@ -92,6 +92,9 @@ class Sink(Protocol):
     def positions(self, writers: Sequence[str]) -> dict[str, Position]:
         """Return the positions of those writers that it knows."""
 
+    def owners(self, writers: Sequence[str]) -> dict[str, int]:
+        """Return whose files (uid) the writers' were when they were first shipped, as far as that is known."""
+
     def run_positions(self, runs: Sequence[str]) -> dict[str, int]:
         """Return the next `pos` of those runs that it knows on this node."""
 

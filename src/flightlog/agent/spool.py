@@ -1,12 +1,18 @@
 """What lies in the spool: the files of each writer, found by one look at the directories.
 
+Invariants: users whom the agent serves may put anything into their directories: nothing but a regular file with one name, that belongs to whom the
+directory belongs to, is ever looked into; no link is followed; nothing is waited for. Whose a file is says the file system, never a record.
 Owns: listing, which directories belong to this node's agent, and flushing them. Reads no contents, changes nothing.
 """
 
 from __future__ import annotations
 
 import stat
+from collections.abc import Mapping
+from itertools import islice
 
+from .. import identity
+from ..journal import reader
 from ..journal.format import (
     CAPTURE_SUFFIX,
     END_SUFFIX,
@@ -19,6 +25,8 @@ from ..journal.format import (
 from ..system import os
 
 JOURNAL, CAPTURE = "journal", "capture"
+MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
+MAX_SEGMENT_BYTES = 4 << 30  # a new one begins at 8 MiB, unless none can be made
 
 
 class Files:
@@ -29,15 +37,18 @@ class Files:
         writer: its id.
         sizes: bytes of each segment, by number.
         times: when each segment was last written to, seconds since the epoch, by number.
+        uid: whose files they are.
+        used: bytes that they take on the disk; a file with holes has fewer than its size.
         kind: `journal` or `capture`.
         ended: whether a capture says that nothing comes any more.
         names: all names, for removal.
     """
 
-    __slots__ = ("directory", "ended", "kind", "names", "sizes", "times", "writer")
+    __slots__ = ("directory", "ended", "kind", "names", "sizes", "times", "uid", "used", "writer")
 
-    def __init__(self, directory: str, writer: str) -> None:
-        self.directory, self.writer = directory, writer
+    def __init__(self, directory: str, writer: str, uid: int) -> None:
+        self.directory, self.writer, self.uid = directory, writer, uid
+        self.used = 0
         self.kind = JOURNAL
         self.ended = False
         self.sizes: dict[int, int] = {}
@@ -48,13 +59,17 @@ class Files:
         """Return the path of the file that has no number: lock, meta, end."""
         return os.path.join(self.directory, self.writer + suffix)
 
+    def open(self, name: str) -> int:
+        """Open one of the files for reading, if it is what it should be. Raises OSError, SegmentError."""
+        return reader.open_segment(os.path.join(self.directory, name), self.uid)
+
     def next_after(self, number: int) -> int | None:
         """Return the number of the segment behind *number*, None when there is none."""
         return min((other for other in self.sizes if other > number), default=None)
 
 
 def directories(home: str, chosen: str = "") -> list[str]:
-    """Return the spool directories that this process may read: every user's for root, else its own.
+    """Return the spool directories that this process may read: every user's for root and for the agent of a shared spool, else its own.
 
     Args:
         home: FLIGHTLOG_HOME.
@@ -63,57 +78,106 @@ def directories(home: str, chosen: str = "") -> list[str]:
     if chosen:
         return [chosen]
     top = os.path.join(home, "spool")
-    if os.geteuid() != 0:
-        return [os.path.join(top, str(os.geteuid()))]
+    own = os.path.join(top, str(os.geteuid()))
+    if os.geteuid() != 0 and not identity.is_shared(top):
+        return [own]
     try:
         return [os.path.join(top, name) for name in sorted(os.listdir(top)) if name.isdigit()]
+    except PermissionError:
+        return [own]  # a shared spool, and we are not its agent
     except OSError:
         return []
 
 
-def look(folders: list[str]) -> dict[str, Files]:
-    """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over."""
+def open_directory(folder: str) -> tuple[int, frozenset[int]]:
+    """Open a spool directory; return it, and whose files may lie in it.
+
+    What is named after a user has to be that user's own directory, else it is passed over: another one may have made it. A directory that was
+    chosen by name (FLIGHTLOG_SPOOL) holds files of its owner and of ourselves. Raises OSError.
+    """
+    name = os.path.basename(folder)
+    for_user = name.isdigit() and os.path.basename(os.path.dirname(folder)) == "spool"
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if for_user else 0)
+    fd = os.open(folder, flags)
+    owner = os.fstat(fd).st_uid
+    if for_user and owner != int(name):
+        os.close(fd)
+        raise PermissionError(1, f"belongs to user {owner}, not to {name}", folder)
+    return fd, frozenset((owner,) if for_user else (owner, os.geteuid()))
+
+
+def look(folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
+    """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over.
+
+    Args:
+        folders: spool directories.
+        owners: whose a writer is known to be, by its id: a name that stands in several directories is his, else the first one's.
+    """
     found: dict[str, Files] = {}
     for folder in folders:
         try:
-            entries = list(os.scandir(folder))
+            fd, allowed = open_directory(folder)
         except OSError:
             continue
-        for entry in entries:
-            parsed = parse_name(entry.name)
-            if parsed is None:
-                continue
-            writer, number, suffix = parsed
-            files = found.get(writer)
-            if files is None:
-                files = found[writer] = Files(folder, writer)
-            elif files.directory != folder:
-                continue
-            files.names.append(entry.name)
-            if suffix in (SEGMENT_SUFFIX, CAPTURE_SUFFIX):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-                    files.sizes[number] = status.st_size
-                    files.times[number] = status.st_mtime
-            if suffix in (CAPTURE_SUFFIX, META_SUFFIX):
-                files.kind = CAPTURE
-            elif suffix == END_SUFFIX:
-                files.ended = True
+        try:
+            with os.scandir(fd) as entries:
+                for entry in islice(entries, MAX_NAMES):
+                    _take(found, folder, entry, allowed, owners or {})
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
     return found
 
 
+def _take(
+    found: dict[str, Files],
+    folder: str,
+    entry: os.DirEntry[str],
+    allowed: frozenset[int],
+    owners: Mapping[str, int],
+) -> None:
+    """Take one name of a directory into account."""
+    parsed = parse_name(entry.name)
+    if parsed is None:
+        return
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return
+    if not is_plain(status) or status.st_uid not in allowed:
+        return
+    writer, number, suffix = parsed
+    files = found.get(writer)
+    if files is None or (files.directory != folder and owners.get(writer) == status.st_uid != files.uid):
+        files = found[writer] = Files(folder, writer, status.st_uid)
+    elif files.directory != folder or files.uid != status.st_uid:
+        return
+    files.names.append(entry.name)
+    files.used += min(status.st_size, status.st_blocks * 512)
+    if suffix in (SEGMENT_SUFFIX, CAPTURE_SUFFIX):
+        files.sizes[number] = status.st_size
+        files.times[number] = status.st_mtime
+    if suffix in (CAPTURE_SUFFIX, META_SUFFIX):
+        files.kind = CAPTURE
+    elif suffix == END_SUFFIX:
+        files.ended = True
+
+
+def is_plain(status: os.stat_result) -> bool:
+    """Tell whether this is a regular file with one name, of a size that a segment can have."""
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size <= MAX_SEGMENT_BYTES
+
+
 def bytes_of(found: dict[str, Files]) -> int:
-    """Return how many bytes all segments hold."""
-    return sum(sum(files.sizes.values()) for files in found.values())
+    """Return how many bytes of the disk the files take."""
+    return sum(files.used for files in found.values())
 
 
 def flush_folder(folder: str) -> None:
     """Make what was created and removed in *folder* survive a power cut. Never raises."""
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd, _ = open_directory(folder)
     except OSError:
         return
     try:
@@ -133,5 +197,7 @@ __all__ = [
     "bytes_of",
     "directories",
     "flush_folder",
+    "is_plain",
     "look",
+    "open_directory",
 ]

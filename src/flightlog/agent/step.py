@@ -11,6 +11,7 @@ from ..system import os
 from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage
+MAX_QUARANTINE_BYTES = 256 << 20
 
 
 class Step:
@@ -140,15 +141,24 @@ class Step:
 
 
 def keep_damage(home: str, fd: int, writer: str, number: int, begin: int, end: int) -> None:
-    """Copy damaged bytes to HOME/quarantine, at most 1 MiB of each stretch. Never raises: the shipping of the rest matters more."""
+    """Copy damaged bytes to HOME/quarantine, at most 1 MiB of each stretch. Never raises: the shipping of the rest matters more.
+
+    Zeros are not kept, they say nothing and cost nothing to make; nor is anything once the quarantine holds 256 MiB.
+    """
     folder = os.path.join(home, "quarantine")
     try:
+        data = os.pread(fd, min(end - begin, MAX_KEPT_BYTES), begin)
+        if not data.strip(b"\0"):
+            return
         os.makedirs(folder, 0o700, exist_ok=True)
+        with os.scandir(folder) as entries:
+            if sum(entry.stat(follow_symlinks=False).st_size for entry in entries) + len(data) > MAX_QUARANTINE_BYTES:
+                return
         path = os.path.join(folder, f"{writer}.{number:06d}.{begin}.bad")
         if not os.path.exists(path):
             target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
-                os.write(target, os.pread(fd, min(end - begin, MAX_KEPT_BYTES), begin))
+                os.write(target, data)
             finally:
                 os.close(target)
     except OSError:

@@ -1,21 +1,22 @@
 """Beside shipping, once a second, in a thread of its own: flush what pipelines have written, say that somebody watches, obey the kill switch.
 
 Invariants: a sink that hangs never keeps the spool from being flushed (DESIGN D9: at power loss at most the last second) nor the kill switch from
-being heard (D13: 5 s). Owns: fdatasync, the control page, pressure from the quota. Touches no sink.
+being heard (D13: 5 s). Owns: fdatasync, the control page, the compiled settings, pressure from the quota. Touches no sink.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from .. import identity
 from ..config import switch
+from ..config.compiling import Rules
 from ..config.control import ControlPage
 from ..errors import SegmentError
-from ..journal import reader
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
 from ..system import os
-from .spool import CAPTURE, bytes_of, directories, flush_folder, look
+from .spool import CAPTURE, Files, bytes_of, directories, flush_folder, look
 
 EVERY_SECONDS = 1.0
 PRESSURES = ((0.95, 3), (0.85, 2), (0.70, 1))  # share of the quota, pressure
@@ -33,6 +34,8 @@ class Upkeep:
 
     def __init__(self, home: str, chosen: str, config: str, quota: int) -> None:
         self._home, self._chosen, self._config, self._quota = home, chosen, config, quota
+        self._rules = Rules(config)
+        self.say: Callable[[str], None] = lambda text: None  # where to say what is wrong with the config file
         self._sizes: dict[tuple[str, str, int], int] = {}
         self._stop = threading.Event()
         self._page: ControlPage | None = None
@@ -62,6 +65,9 @@ class Upkeep:
                 return
 
     def _round(self) -> None:
+        wrong = self._rules.look()
+        if wrong:
+            self.say(f"the config file is not taken, what it said before holds: {wrong}")
         found = look(directories(self._home, self._chosen))
         used = bytes_of(found) / self._quota if self._quota else 0.0
         self.pressure = next((pressure for share, pressure in PRESSURES if used >= share), 0)
@@ -77,8 +83,7 @@ class Upkeep:
                 key = (files.directory, files.writer, number)
                 if key not in self._sizes:
                     grown.add(files.directory)  # fsync(2): flushing a file does not flush its name
-                path = os.path.join(files.directory, segment_name(files.writer, number, suffix))
-                if self._sizes.get(key) == size or _flush(path):
+                if self._sizes.get(key) == size or _flush(files, segment_name(files.writer, number, suffix)):
                     seen[key] = size  # what could not be flushed is tried again
         for folder in grown:
             flush_folder(folder)
@@ -86,9 +91,9 @@ class Upkeep:
         self.rounds += 1
 
 
-def _flush(path: str) -> bool:
+def _flush(files: Files, name: str) -> bool:
     try:
-        fd = reader.open_segment(path)
+        fd = files.open(name)
     except (OSError, SegmentError):
         return False
     try:

@@ -6,7 +6,6 @@ Owns: these commands' words. Leaves processes to `daemons`.
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import sys
 from typing import Any
@@ -15,12 +14,13 @@ import click
 
 from .. import identity
 from ..agent import door
-from ..errors import FlightlogError, SinkError
+from ..errors import FlightlogError, Refused, TimedOut
+from . import output
 
 
-@click.group()
+@click.group(short_help="Run, start, stop or look at the agent, which ships.")
 def agent() -> None:
-    """Run, start, stop or look at the agent, which ships what is recorded.
+    """Run, start, stop or look at the agent, which ships what is recorded into the database.
 
     \b
     Examples:
@@ -30,53 +30,112 @@ def agent() -> None:
     """
 
 
-@agent.command("run")
-@click.option("--once", is_flag=True, help="Ship what lies in the spool, then end. Exit 1 when something is left.")
+@agent.command("run", short_help="Be the agent, in the foreground.")
+@click.option("--once", is_flag=True, help="Ship what lies in the spool, then end. Exit 5 when time was up before.")
 @click.option(
-    "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="At most, with --once."
+    "--timeout",
+    type=click.FloatRange(0),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="At most, with --once.",
 )
 @click.option("--background", is_flag=True, hidden=True)
 def run_(once: bool, timeout: float, background: bool) -> None:
-    """Be the agent of this FLIGHTLOG_HOME until SIGTERM or Ctrl-C."""
+    """Be the agent of this FLIGHTLOG_HOME until SIGTERM or Ctrl-C.
+
+    \b
+    Examples:
+      flightlog agent run                       what a service does
+      flightlog agent run --once --timeout 60   ship what there is, then end
+    """
     from .. import daemons
 
+    _must_be_ours()
     if not once:
         daemons.run_agent(background)
     elif not daemons.drain(timeout):
-        click.echo("Error: not everything could be shipped in time", err=True)
-        click.echo("Try: flightlog agent status", err=True)
-        sys.exit(1)
+        raise TimedOut(f"not everything could be shipped within {timeout:g} s", "flightlog agent status")
 
 
-@agent.command()
+@agent.command(short_help="Start the agent in the background.")
 def start() -> None:
-    """Start the agent in the background."""
+    """Start the agent in the background. It leaves, with the embedded server, after ten minutes in which nothing is recorded.
+
+    \b
+    Example:
+      flightlog agent start
+    """
     from .. import daemons
 
-    started = daemons.start_agent()
+    _must_be_ours()
+    try:
+        started = daemons.start_agent()
+    except OSError as problem:
+        raise Refused(
+            f"no agent can be started: {problem.filename}: {problem.strerror}", "set FLIGHTLOG_HOME"
+        ) from problem
     note = door.holder(identity.home()) or {}
-    click.echo(f"agent {'started' if started else 'runs already'}: process {note.get('pid', '?')}")
+    output.say(f"agent {'started' if started else 'runs already'}: process {note.get('pid', '?')}")
 
 
-@agent.command()
+@agent.command(short_help="Stop the agent.")
 def stop() -> None:
-    """Stop the agent after the batch in hand. What is recorded meanwhile waits in the spool."""
+    """Stop the agent after the batch in hand. What is recorded meanwhile waits in the spool.
+
+    \b
+    Example:
+      flightlog agent stop
+    """
     from .. import daemons
 
-    click.echo("agent stopped" if daemons.stop_agent() else "no agent runs")
+    _must_be_ours()
+    output.say("agent stopped" if daemons.stop_agent() else "no agent runs")
 
 
-@agent.command()
-@click.option("-o", "--output", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
-def status(output: str) -> None:
-    """Show whether an agent runs, and what waits to be shipped. Exit 1 when something waits and nobody ships it."""
+@agent.command(short_help="Show whether it runs, and what waits to be shipped.")
+@click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
+def status(form: str) -> None:
+    """Show whether an agent runs, and what waits to be shipped.
+
+    Exit 1 when something waits, or may wait, and nobody ships it; 3 when the configured database does not answer.
+
+    \b
+    Examples:
+      flightlog agent status
+      flightlog agent status -o json | jq .backlog_bytes
+    """
+    from .. import wiring
+
+    _must_be_ours()
     facts = _facts()
-    if output == "json":
-        click.echo(json.dumps({"v": 1, **facts}))
+    if form == "json":
+        output.say(output.json_text({"v": 1, **facts}))
     else:
         _print(facts)
-    if not facts["running"] and (facts["backlog_bytes"] or 0) > 0:
+    if facts["store_error"] and not wiring.is_embedded():
+        sys.exit(3)
+    waits = facts["spool_bytes"] if facts["backlog_bytes"] is None else facts["backlog_bytes"]
+    if waits and not facts["running"]:
         sys.exit(1)
+
+
+def _must_be_ours() -> None:
+    """Refuse to speak about an agent that we may not look at: nothing that we said would be true. Raises Refused."""
+    lock = os.path.join(identity.home(), door.LOCK_NAME)
+    try:
+        owner = os.stat(lock).st_uid
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise Refused(
+            f"{identity.home()}: {problem.strerror}", "set FLIGHTLOG_HOME to a directory of yours"
+        ) from problem
+    if not os.access(lock, os.R_OK | os.W_OK):
+        raise Refused(
+            f"the agent of {identity.home()} is another user's ({output.user_name(owner)})",
+            f"do it as {output.user_name(owner)}, or set FLIGHTLOG_HOME to a directory of yours",
+        )
 
 
 def _facts() -> dict[str, Any]:
@@ -96,52 +155,47 @@ def _facts() -> dict[str, Any]:
         "spool_quota": wiring.settings().spool.quota,
         "writers": len(found),
         "backlog_bytes": None,
-        "store": None,
+        "store": "embedded" if wiring.is_embedded() else "server",
         "store_error": None,
     }
     try:
         wiring.store_dsn(start=False)
         with wiring.reading_store(ship=False) as reading:
             facts["backlog_bytes"] = reading.backlog_bytes
-            facts["store"] = "embedded" if wiring.is_embedded() else "server"
-    except (FlightlogError, SinkError) as problem:
+    except FlightlogError as problem:
         facts["store_error"] = problem.message
-        facts["backlog_bytes"] = facts["spool_bytes"] if not note else None
     return facts
 
 
 def _print(facts: dict[str, Any]) -> None:
+    def fact(name: str, value: str) -> None:
+        output.say(f"{name.ljust(10)} {output.cut(output.one_line(value), output.width() - 11)}")
+
     if facts["running"]:
-        click.echo(f"agent      running, process {facts['pid']}, since {facts['since']}")
+        fact("agent", f"running, process {facts['pid']}, since {facts['since']}")
     else:
-        click.echo("agent      not running (flightlog agent start, or as a service: flightlog agent run)")
-    click.echo(f"node       {facts['node']}")
-    click.echo(f"home       {facts['home']}")
-    click.echo(f"store      {facts['store'] or 'not reachable: ' + str(facts['store_error'])}")
+        fact("agent", "not running (flightlog agent start, or as a service: flightlog agent run)")
+    fact("node", facts["node"])
+    fact("home", facts["home"])
+    error = facts["store_error"]
+    fact("store", facts["store"] + (f", {error}" if error else ""))
     share = 100 * facts["spool_bytes"] / facts["spool_quota"] if facts["spool_quota"] else 0
-    click.echo(
-        f"spool      {_size(facts['spool_bytes'])} of {_size(facts['spool_quota'])} ({share:.0f} %), {facts['writers']} writers"
-    )
+    spool = f"{output.size(facts['spool_bytes'])} of {output.size(facts['spool_quota'])} ({share:.0f} %)"
+    fact("spool", f"{spool}, {facts['writers']} writers")
     backlog = facts["backlog_bytes"]
-    click.echo(f"backlog    {'unknown' if backlog is None else _size(backlog) if backlog else 'none'}")
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    raise AssertionError
+    if backlog is None and facts["spool_bytes"]:
+        fact("backlog", f"unknown, {output.size(facts['spool_bytes'])} at most")
+    else:
+        fact("backlog", output.size(backlog) if backlog else "none")
 
 
 def _moment(seconds: object) -> str | None:
     if not isinstance(seconds, (int, float)):
         return None
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return output.iso(datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc))
 
 
-@click.command()
+@click.command(short_help="Stop the agent and the embedded server.")
 def down() -> None:
     """Stop the agent and the embedded server of this FLIGHTLOG_HOME. Pipelines notice nothing; their records wait in the spool.
 
@@ -152,11 +206,12 @@ def down() -> None:
     from .. import daemons
     from ..store.embedded import EmbeddedServer
 
+    _must_be_ours()
     stopped = daemons.stop_agent()
-    click.echo("agent      " + ("stopped" if stopped else "did not run"))
+    output.say("agent      " + ("stopped" if stopped else "did not run"))
     server = EmbeddedServer(identity.home())
     if server.running:
         server.stop()
-        click.echo("server     stopped")
+        output.say("server     stopped")
     else:
-        click.echo("server     did not run")
+        output.say("server     did not run")

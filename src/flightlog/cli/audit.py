@@ -37,7 +37,7 @@ def audit(selectors: tuple[str, ...], writers: bool, form: str, color: str) -> N
     """
     found = _ask(selectors)
     if form == "json":
-        click.echo(output.json_text(_as_json(found)))
+        output.say(output.json_text(_as_json(found)))
     else:
         _print(found, writers, output.Paint(color))
     if not found.good:
@@ -60,7 +60,7 @@ def _ask(selectors: tuple[str, ...]) -> Audit:
 
 
 def _as_json(found: Audit) -> dict[str, Any]:
-    """Return the account as the contract of `-o json` says (docs/reference/cli-json.md)."""
+    """Return the account as the contract of `-o json` says (docs/reference/cli/audit.md)."""
     return {
         "v": 1,
         "good": found.good,
@@ -90,7 +90,7 @@ def _writer_as_json(item: WriterAudit) -> dict[str, Any]:
 
 def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     if not found.writers:
-        click.echo("nothing was recorded", err=True)
+        output.note("nothing was recorded")
         return
     if by_writer:
         head = ["PIPELINE", "RUN", "WRITER", "KIND"]
@@ -110,13 +110,13 @@ def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     zero = [len(head) + n for n, name in enumerate(COUNTS) if name in UNUSUAL and not found.total(name)]
     spare = [3, *zero, 1] if by_writer else [2, *zero]
     lines = output.table([[*head, *(HEADS.get(name, name.upper()) for name in COUNTS)], *rows], right, spare)
-    click.echo(paint(lines[0], "dim"))
+    output.say(paint(lines[0], "dim"))
     for line in lines[1:]:
-        click.echo(line)
-    click.echo(_verdict(found, paint))
+        output.say(line)
+    output.say(_verdict(found, paint))
     for item in found.writers:
         if not item.good:
-            click.echo(f"  writer {item.writer} of {_name(item)} {item.run[-6:] or '-'}: {_wrong(item)}")
+            output.say(f"  writer {item.writer} of {_name(item)} {item.run[-6:] or '-'}: {_wrong(item)}")
 
 
 def _name(item: WriterAudit) -> str:

@@ -1,24 +1,25 @@
-"""What the reading commands share: opening the store, saying what is not there yet, RUN arguments and their completion.
+"""What the reading commands share: opening the store, saying what is not there yet, RUN arguments.
 
-Owns: that nothing of a record or name can steer the terminal through an error. Leaves shipping to `wiring`, selectors to `query`.
+Leaves shipping to `wiring`, selectors to `query`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ..errors import FlightlogError
+from ..errors import FlightlogError, NotFound, UsageError
 from . import output
+from .complete import complete_runs
 
 if TYPE_CHECKING:
     from ..wiring import Reading
 
-COMPLETION_RUNS = 200
-COMPLETION_SECONDS = 1
+UNREACHABLE = 3
 SHIPPING_SECONDS = 0.2
 
 
@@ -30,22 +31,51 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
     """
     from .. import wiring
 
-    output.ready()
-    try:
-        with wiring.reading_store(ship) as reading:
-            if note_first:
-                _note(reading)
+    was_asleep = wiring.is_asleep()
+    with wiring.reading_store(ship) as reading:
+        if was_asleep:
+            _let_it_end()
+        if note_first:
+            _note(reading)
+        try:
             yield reading
+        except NotFound:  # it may be in what is still on its way
             if not note_first:
                 _note(reading)
-    except FlightlogError as problem:  # it may name what others named: pipelines, nodes, patterns
-        problem.message, problem.hint = output.one_line(problem.message), output.one_line(problem.hint)
-        raise
+            raise
+        if not note_first:
+            _note(reading)
+
+
+def _let_it_end() -> None:
+    """We started the embedded server, and somebody has to stop it when nobody needs it: an agent, where one may be started, does. Never raises."""
+    from .. import daemons
+
+    with contextlib.suppress(FlightlogError, OSError):
+        daemons.ensure_agent()
+
+
+def answer_from_spool(problem: FlightlogError, answer: Callable[[], None]) -> NoReturn:
+    """Let the spool of this node *answer* when *problem* is that the store cannot be reached, and end with its exit code all the same.
+
+    Raises *problem* when it is another one.
+    """
+    if problem.exit_code != UNREACHABLE:
+        raise problem
+    output.note(f"Error: {output.one_line(problem.message)}")
+    if problem.hint:
+        output.note(f"Try: {output.one_line(problem.hint)}")
+    output.note("-- from the spool of this node: what is not in the store yet, and what was brought there lately --")
+    try:
+        answer()
+    except NotFound as unknown:
+        output.note(f"-- {output.one_line(unknown.message)} --")
+    sys.exit(UNREACHABLE)
 
 
 def _note(reading: Reading) -> None:
     if reading.backlog_bytes:
-        click.echo(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status", err=True)
+        output.note(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status")
 
 
 def wake_shipping(ourselves: bool = True) -> None:
@@ -59,6 +89,7 @@ def wake_shipping(ourselves: bool = True) -> None:
     own = door.Door(home)
     try:
         if own.take():
+            wiring.store_dsn(start=False)  # who stopped the server does not want us to start it
             agent = wiring.make_agent(own)
             agent.quiet = True
             with contextlib.closing(agent):
@@ -69,43 +100,15 @@ def wake_shipping(ourselves: bool = True) -> None:
         own.leave()
 
 
+def count(text: str, option: str, least: int = 0) -> int | None:
+    """Return a number of things to show, None for `all`. Raises UsageError, naming *option*."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or len(text) > 9 or int(text) < least:
+        raise UsageError(f"{option} {text}: no number of {least} or more", "-n 50, or -n all")
+    return int(text)
+
+
 def runs_argument(command: Any) -> Any:
     """Add the RUN... argument to a command."""
     return click.argument("selectors", metavar="[RUN]...", nargs=-1, shell_complete=complete_runs)(command)
-
-
-def complete_runs(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Return pipelines, and short ids of recent runs, that begin with what was typed; nothing when the store is not at hand."""
-    found = _recent_runs()
-    names = {run.pipeline: "pipeline" for run in found}
-    names.update((run.short, f"{run.pipeline} {run.state}") for run in found)
-    return _items(names, incomplete)
-
-
-def complete_pipelines(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[Any]:
-    """Return pipelines that begin with what was typed; nothing when the store is not at hand."""
-    return _items({run.pipeline: "pipeline" for run in _recent_runs()}, incomplete)
-
-
-def _recent_runs() -> list[Any]:
-    try:
-        from psycopg import conninfo
-
-        from .. import wiring
-        from ..query import runs
-        from ..store.db import connect
-
-        dsn = conninfo.make_conninfo(wiring.store_dsn(start=False), connect_timeout=COMPLETION_SECONDS)
-        with connect(dsn, "flightlog completion", statement_seconds=COMPLETION_SECONDS) as connection:
-            return runs.list_runs(connection, limit=COMPLETION_RUNS)
-    except Exception:  # a completion must never print
-        return []
-
-
-def _items(names: dict[str, str], incomplete: str) -> list[Any]:
-    from click.shell_completion import CompletionItem
-
-    plain = {
-        name: text for name, text in names.items() if name.startswith(incomplete) and name == output.one_line(name)
-    }
-    return [CompletionItem(name, help=output.one_line(text)) for name, text in plain.items()]

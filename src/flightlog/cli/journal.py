@@ -19,14 +19,12 @@ from .. import identity, records
 from ..errors import NotFound, SegmentError
 from ..journal import reader
 from ..journal.format import SEGMENT_SUFFIX, parse_name, salt_of
-
-_UNSAFE = {c: f"\\x{c:02x}" for c in [*range(9), *range(10, 32), *range(127, 160)]}
-_UNSAFE.update({c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))})
+from . import output
 
 
-@click.group()
+@click.group(short_help="Look into the journal, without any database.")
 def journal() -> None:
-    """Look into the journal.
+    """Look into the journal, as it lies in the spool, without any database.
 
     \b
     Example:
@@ -34,65 +32,102 @@ def journal() -> None:
     """
 
 
-@journal.command()
-@click.argument("paths", nargs=-1)
-@click.option("-o", "--output", type=click.Choice(["short", "json", "jsonl"]), default="short", help="How to print it.")
-def cat(paths: tuple[str, ...], output: str) -> None:
+@journal.command(short_help="Print the records of segments.")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["short", "json", "jsonl"]),
+    default="short",
+    show_default=True,
+    help="How to print them; json and jsonl: as they were written.",
+)
+def cat(paths: tuple[str, ...], form: str) -> None:
     """Print the records of segments, or of all segments in a directory (default: this user's spool).
+
+    Exit 1 when corrupt bytes were met. A torn end, which its writer died in, is told and is no error.
 
     \b
     Examples:
       flightlog journal cat
       flightlog journal cat -o jsonl /var/lib/flightlog/spool/0
     """
-    corrupt = False
-    found: list[dict[str, Any]] = []
-    for path in _segments(paths or (identity.spool_dir(),)):
-        for record in _records(path):
+    corrupt, before = False, "\n"
+    if form == "json":
+        sys.stdout.write('{"v":1,"records":[')
+    for path, named in _segments(paths or _own_spool()):
+        for record in _records(path, named):
             if record is None:
                 corrupt = True
-            elif output == "json":
-                found.append(record)
+            elif form == "json":
+                sys.stdout.write(before + output.json_text(record))
+                before = ",\n"
             else:
-                _print(json.dumps(record, ensure_ascii=False) if output == "jsonl" else _line(record))
-    if output == "json":
-        _print(json.dumps({"v": 1, "records": found}, ensure_ascii=False, indent=1))
+                _print(output.json_text(record) if form == "jsonl" else _line(record))
+    if form == "json":
+        sys.stdout.write("\n]}\n")
     if corrupt:
         sys.exit(1)
 
 
-def _segments(paths: tuple[str, ...]) -> Iterator[str]:
-    """Yield the segments that *paths* name, in the order of their names."""
+def _own_spool() -> tuple[str, ...]:
+    """Return this user's spool; say so when there is none yet."""
+    own = identity.spool_dir()
+    if os.path.isdir(own):
+        return (own,)
+    output.note(f"nothing is recorded in {output.one_line(own)} yet. Try: flightlog run -- COMMAND")
+    return ()
+
+
+def _segments(paths: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+    """Yield the segments that *paths* name, in the order of their names, and whether one was named itself."""
     for path in paths:
         if os.path.isdir(path):
-            for name in sorted(os.listdir(path)):
+            try:
+                names = sorted(os.listdir(path))
+            except OSError as problem:
+                raise _unreadable(path, problem) from problem
+            for name in names:
                 parsed = parse_name(name)
                 if parsed is not None and parsed[2] == SEGMENT_SUFFIX:
-                    yield os.path.join(path, name)
+                    yield os.path.join(path, name), False
+        elif not os.path.lexists(path):
+            raise NotFound(f"{path}: there is no such file or directory", "give a .seg file or a spool directory")
         elif parse_name(os.path.basename(path)) is None:
             raise NotFound(f"{path} is not a segment or a directory of them", "give a .seg file or a spool directory")
         else:
-            yield path
+            yield path, True
 
 
-def _records(path: str) -> Iterator[dict[str, Any] | None]:
+def _unreadable(path: str, problem: Exception) -> NotFound:
+    reason = problem.strerror if isinstance(problem, OSError) else problem
+    return NotFound(f"{path} cannot be read: {reason}", "check the path and its rights")
+
+
+def _records(path: str, named: bool) -> Iterator[dict[str, Any] | None]:
     """Yield the records of one segment; None for corrupt bytes, which are told on standard error; so is a torn end."""
     writer = os.path.basename(path)[:32]
     damage: tuple[int, int] | None = None
     try:
         for offset, end, n, payload in reader.read_segment(path, salt_of(writer)):
             if damage is not None:
-                click.echo(f"{path}: bytes {damage[0]} to {damage[1]} are corrupt", err=True)
+                output.note(f"{output.one_line(path)}: bytes {damage[0]} to {damage[1]} are corrupt")
                 yield None
                 damage = None
             if payload is None:
                 damage = (offset, end)
                 continue
             yield dict(_decode(payload), writer=writer, n=n)
+    except BrokenPipeError:
+        raise
+    except FileNotFoundError as problem:  # shipped and removed since we looked into the directory
+        if named:
+            raise _unreadable(path, problem) from problem
     except (OSError, SegmentError) as problem:
-        raise NotFound(f"{path} cannot be read: {problem}", "check the path and its rights") from problem
+        raise _unreadable(path, problem) from problem
     if damage is not None:
-        click.echo(f"{path}: ends with {damage[1] - damage[0]} bytes that are no whole record (torn)", err=True)
+        output.note(f"{output.one_line(path)}: ends with {damage[1] - damage[0]} bytes that are no whole record (torn)")
 
 
 def _line(record: dict[str, Any]) -> str:
@@ -112,12 +147,12 @@ def _line(record: dict[str, Any]) -> str:
         text = f"-- drops {json.dumps(record.get('dropped'), ensure_ascii=False)}"
     else:
         text = f"-- {kind} writer {record['writer']} segment {record.get('segno', '')}"
-    return f"{_time(record.get('t'))} {text}".translate(_UNSAFE)
+    return output.one_line(f"{_time(record.get('t'))} {text}")
 
 
 def _print(text: str) -> None:
-    """Print *text*; lone surrogates, which no encoding has, as their escapes."""
-    click.echo(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    """Print *text*; lone surrogates, which no encoding has, as their escapes. Raises BrokenPipeError: a spool may be long."""
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
 def _time(ns: object) -> str:

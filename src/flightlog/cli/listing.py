@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import UsageError
+from ..errors import FlightlogError, UsageError
 from . import output, times
-from .choose import complete_pipelines, open_store
+from .choose import answer_from_spool, count, open_store
+from .complete import complete_pipelines
 from .status import as_json
 
 if TYPE_CHECKING:
+    import datetime
+
     from ..query.runs import Run
 
 LIMIT = 30
@@ -31,19 +34,27 @@ STATES = ("starting", "running", "stopping", "succeeded", "failed", "lost")
 @click.option("--pipelines", is_flag=True, help="One line per pipeline: its latest run.")
 @click.option("--state", metavar="STATE[,STATE]", help="Only runs in these states: " + ", ".join(STATES) + ".")
 @click.option("-S", "--since", metavar="TIME", help="Runs that began since then.")
-@click.option("-n", "--limit", type=click.IntRange(1), help=f"N runs at most; {LIMIT}, with --pipelines all of them.")
+@click.option("-n", "--limit", metavar="N|all", help=f"N runs at most; default {LIMIT}, with --pipelines all.")
 @click.option(
     "--sort", metavar="KEY", default="started", show_default=True, help=f"{', '.join(SORTS)}; -KEY: smallest first."
 )
 @click.option("--utc", is_flag=True, help="Times in UTC instead of the local zone.")
-@click.option("-o", "--output", "form", type=click.Choice(["short", "json", "jsonl"]), default="short")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["short", "json", "jsonl"]),
+    default="short",
+    show_default=True,
+    help="How to print them.",
+)
 @output.color_option
 def list_(
     names: tuple[str, ...],
     pipelines: bool,
     state: str | None,
     since: str | None,
-    limit: int | None,
+    limit: str | None,
     sort: str,
     utc: bool,
     form: str,
@@ -61,25 +72,63 @@ def list_(
     states = _states(state)
     moment = times.parse(since, "--since") if since else None
     key, reverse = _sort(sort)
-    with open_store() as reading:
-        from ..query import runs as query
-        from ..query.selectors import pipelines as named
+    most = count(limit, "--limit", least=1) if limit else None if pipelines else LIMIT
+    try:
+        with open_store() as reading:
+            from ..query import runs as query
+            from ..query.selectors import pipelines as named
 
-        chosen = named(reading.connection, names) if names else None
-        runs = None
-        if pipelines:
-            runs = [run.run for run in query.latest_of_each(reading.connection)]
-        limit = limit or (None if pipelines else LIMIT)
-        found = query.list_runs(reading.connection, runs, chosen, states, moment, limit, key, reverse)
-        if form == "json":
-            click.echo(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
-        elif form == "jsonl":
-            for run in found:
-                click.echo(output.json_text(as_json(run)))
-        elif found:
-            print_runs(found, output.Paint(color), utc)
-        else:
-            click.echo("no run matches", err=True)
+            chosen = named(reading.connection, names) if names else None
+            runs = [run.run for run in query.latest_of_each(reading.connection)] if pipelines else None
+            found = query.list_runs(reading.connection, runs, chosen, states, moment, most, key, reverse)
+            _show(found, form, output.Paint(color), utc)
+    except FlightlogError as problem:
+
+        def answer() -> None:
+            _show(_of_spool(names, pipelines, states, moment, most, key, reverse), form, output.Paint(color), utc)
+
+        answer_from_spool(problem, answer)
+
+
+def _of_spool(
+    names: tuple[str, ...],
+    pipelines: bool,
+    states: list[str] | None,
+    since: datetime.datetime | None,
+    limit: int | None,
+    sort: str,
+    smallest_first: bool,
+) -> list[Run]:
+    from ..query.selectors import pipelines as named
+    from .spooled import Spooled
+
+    spool = Spooled()
+    chosen = named(spool, names) if names else spool.pipelines()
+    latest = {spool.runs_of(name)[0] for name in chosen}
+    found = [
+        run
+        for run in spool.all
+        if run.pipeline in chosen
+        and (not pipelines or run.run in latest)
+        and (states is None or run.state in states)
+        and (since is None or run.started_at >= since)
+    ]
+    keys = {"started": "run", "ended": "ended_at", "duration": "seconds"}
+    known = [run for run in found if getattr(run, keys.get(sort, sort)) is not None]
+    known.sort(key=lambda run: getattr(run, keys.get(sort, sort)), reverse=not smallest_first)
+    return [*known, *(run for run in found if run not in known)][:limit]
+
+
+def _show(found: list[Run], form: str, paint: output.Paint, utc: bool) -> None:
+    if form == "json":
+        output.say(output.json_text({"v": 1, "runs": [as_json(run) for run in found]}))
+    elif form == "jsonl":
+        for run in found:
+            output.say(output.json_text(as_json(run)))
+    elif found:
+        print_runs(found, paint, utc)
+    else:
+        output.note("no run matches")
 
 
 def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None:
@@ -90,10 +139,10 @@ def print_runs(found: list[Run], paint: output.Paint, utc: bool = False) -> None
     spare = (6, 7, 8, 5, 9) if any(not run.final for run in found) else (6, 9, 7, 8, 5)
     for line, run in zip(output.table(rows, {5, 6, 7, 8}, spare), [None, *found], strict=True):
         if run is None:
-            click.echo(paint(line, "dim"))
+            output.say(paint(line, "dim"))
         else:
             end = line.index(run.state) + len(run.state)
-            click.echo(paint(line[:end], output.STATES[run.state][1]) + line[end:])
+            output.say(paint(line[:end], output.STATES[run.state][1]) + line[end:])
 
 
 def _row(run: Run, utc: bool) -> list[str]:
@@ -101,9 +150,8 @@ def _row(run: Run, utc: bool) -> list[str]:
     where = run.stage or "-"
     if run.progress and not run.final:
         where += f" {run.progress.get('done')}/{run.progress.get('total') or '?'}"
-    started = output.clock(run.started_at, utc).rpartition(".")[0]  # milliseconds tell runs apart for nobody
     return [
-        sign, run.state, output.one_line(run.pipeline), run.short, started, output.duration(run.seconds), str(run.lines),
+        sign, run.state, output.one_line(run.pipeline), run.short, output.moment(run.started_at, utc), output.duration(run.seconds), str(run.lines),
         str(run.warnings), str(run.errors), output.one_line(where), output.one_line(run.ending),
     ]  # fmt: skip
 

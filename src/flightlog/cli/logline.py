@@ -1,4 +1,4 @@
-"""How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli-json.md).
+"""How a log line looks: for people, short or full; for programs, JSON (docs/reference/cli/logs.md).
 
 Invariants: nothing in a record can steer a terminal; a message of several lines stays readable, its further lines indented; colour never
 carries meaning alone: the level is a word. Owns: these forms. Leaves which lines there are to `query`.
@@ -64,11 +64,12 @@ class Printer:
         many: whether lines of several runs may come, so that each says its own.
 
     Attributes:
+        many: as given.
         count: lines printed so far.
     """
 
     def __init__(self, form: str, paint: output.Paint, utc: bool, many: bool) -> None:
-        self._form, self._paint, self._utc, self._many = form, paint, utc, many
+        self._form, self._paint, self._utc, self.many = form, paint, utc, many
         self._stream: TextIO = sys.stdout
         self._name_width = 0
         self.count = 0
@@ -107,7 +108,7 @@ class Printer:
         full, paint, color = self._form == "full", self._paint, _COLORS.get(line.level)
         level = output.one_line(_SHORT.get(line.level, line.level)).ljust(5)
         parts = [paint(output.clock(line.ts, self._utc, date=full), "dim"), paint(level, color) if color else level]
-        if self._many:
+        if self.many:
             parts.append(paint(self._run(line), "cyan"))
         if line.stage:
             parts.append(paint(output.one_line(line.stage), "blue"))
@@ -175,4 +176,13 @@ def traceback_lines(error: dict[str, Any]) -> list[str]:
     if module not in (None, "builtins", "__main__"):
         kind = f"{module}.{kind}"
     message = error.get("message")
-    return [*lines, *(f"{kind}: {message}" if message else kind).split("\n")]
+    lines += (f"{kind}: {message}" if message else kind).split("\n")
+    group = error.get("group")
+    members = group if isinstance(group, list) else []
+    for number, member in enumerate(members, 1):
+        if isinstance(member, dict):
+            lines += [
+                f"  -- {number} of {len(members)} --",
+                *(f"  {line}".rstrip() for line in traceback_lines(member)),
+            ]
+    return lines

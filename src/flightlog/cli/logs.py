@@ -5,19 +5,18 @@ Owns: options, and the order of tail and follow. Leaves how a line looks to `log
 
 from __future__ import annotations
 
-import contextlib
-import os
+import select
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import records
-from ..errors import UsageError
+from ..errors import FlightlogError, SinkError, SinkUnavailable, UsageError
 from . import output, times
-from .choose import open_store, runs_argument, wake_shipping
+from .choose import answer_from_spool, count, open_store, runs_argument, wake_shipping
 from .logline import Printer
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from ..wiring import Reading
 
 POLL_SECONDS = 0.2
+AWAY_SECONDS = 1.0  # between attempts to reach a store that is gone
 SHIP_SECONDS = 1.0  # how often we ship while following, where no agent does
 
 
@@ -68,38 +68,64 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
       flightlog logs orders@-1 -g 'time.?out' -n all
       flightlog logs @failed -o jsonl | jq .message
     """
-    count = _count(options["lines"])
+    limit = count(options["lines"], "--lines")
     if options["reverse"] and options["follow"]:
         raise UsageError("--reverse and --follow exclude each other", "leave one out")
-    with _quiet_pipe(), open_store(note_first=options["follow"]) as reading:
-        from ..query import logs as query
-        from ..query.selectors import select
+    printer: Printer | None = None
+    try:
+        with open_store(note_first=options["follow"]) as reading:
+            from ..query import logs as query
+            from ..query.selectors import select
 
-        selected = select(reading.connection, selectors) if selectors else None
-        wanted = _filter(selected, options)
-        query.check(reading.connection, wanted)
-        many = wanted.runs is None or len(wanted.runs) > 1
-        printer = Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
-        if options["follow"]:
-            _follow(reading, wanted, selected, count, printer, options["quiet"] or many)
-        else:
-            _show(reading, wanted, count, printer, options)
-        if not options["quiet"]:
-            _say_end(reading, wanted, printer, options)
+            selected = select(reading.connection, selectors) if selectors else None
+            wanted = _filter(selected, options)
+            query.check(reading.connection, wanted)
+            printer = _printer(wanted, options)
+            if options["follow"]:
+                _follow(reading, wanted, selected, limit, printer, options["quiet"] or printer.many)
+            else:
+                _show(reading, wanted, limit, printer, options)
+            if not options["quiet"]:
+                _say_end(reading, wanted, printer, options)
+    except FlightlogError as problem:
+        if printer is not None or options["follow"]:
+            raise
+        answer_from_spool(problem, lambda: _show_spool(selectors, limit, options))
 
 
-def _show(reading: Reading, wanted: Filter, count: int | None, printer: Printer, options: dict[str, Any]) -> None:
+def _show_spool(selectors: tuple[str, ...], limit: int | None, options: dict[str, Any]) -> None:
+    from ..query.selectors import select
+    from .spooled import Spooled
+
+    spool = Spooled(_filter(None, options), limit)
+    wanted = _filter(select(spool, selectors) if selectors else None, options)
+    found = spool.lines(wanted.runs, limit)
+    printer = _printer(wanted, options)
+    printer.begin(sys.stdout)
+    for line in reversed(found) if options["reverse"] else found:
+        printer.write(line)
+    printer.end()
+
+
+def _printer(wanted: Filter, options: dict[str, Any]) -> Printer:
+    many = wanted.runs is None or len(wanted.runs) > 1
+    return Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
+
+
+def _show(reading: Reading, wanted: Filter, limit: int | None, printer: Printer, options: dict[str, Any]) -> None:
     from ..query import logs as query
 
     lines: Iterable[Line]
     height = 1 << 30
-    if count is None:
+    if limit is None:
         lines = query.everything(reading.connection, wanted, newest_first=options["reverse"])
     else:
-        found = query.newest(reading.connection, wanted, count)
+        found = query.newest(reading.connection, wanted, limit)
         lines = reversed(found) if options["reverse"] else found
         height = sum(1 + line.message.count("\n") for line in found)
-    with output.paged(height, not options["no_pager"] and options["form"] in ("short", "full", "cat")) as stream:
+    paged = not options["no_pager"] and options["form"] in ("short", "full", "cat")
+    newest_last = limit is not None and not options["reverse"]  # what matters most is the end
+    with output.paged(height, paged, newest_last) as stream:
         printer.begin(stream)
         for line in lines:
             printer.write(line)
@@ -107,7 +133,7 @@ def _show(reading: Reading, wanted: Filter, count: int | None, printer: Printer,
 
 
 def _follow(
-    reading: Reading, wanted: Filter, selected: Selected | None, count: int | None, printer: Printer, silent: bool
+    reading: Reading, wanted: Filter, selected: Selected | None, limit: int | None, printer: Printer, silent: bool
 ) -> None:
     from ..query.live import Follow
 
@@ -115,17 +141,46 @@ def _follow(
     wake_at = time.monotonic() + SHIP_SECONDS
     follow = Follow(reading.connection, wanted, selected.pipelines if selected else [])
     printer.begin(sys.stdout)
-    run = _print(follow.tail(count), printer, wanted.runs[0] if wanted.runs and not silent else "")
+    run = _print(follow.tail(limit), printer, wanted.runs[0] if wanted.runs and not silent else "")
     while True:
         now = time.monotonic()
         wake_shipping(ourselves=now >= wake_at)
         wake_at = now + SHIP_SECONDS if now >= wake_at else wake_at
-        run = _print(follow.more(), printer, run)
+        try:
+            run = _print(follow.more(), printer, run)
+        except SinkUnavailable as problem:
+            _wait_for_store(reading, problem)
+            follow.use(reading.connection)
+            continue
         if follow.over:
             break
         if not follow.more_waits:
-            time.sleep(POLL_SECONDS)
+            _pause()
     printer.end()
+
+
+def _pause() -> None:
+    """Wait a little; notice meanwhile that nobody reads any more, which a write would tell only when the next line comes."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    if watch.poll(POLL_SECONDS * 1000):
+        raise BrokenPipeError
+
+
+def _wait_for_store(reading: Reading, problem: SinkError) -> None:
+    """Wait until the store answers again; say that it does not, and that it does. Ctrl-C ends it."""
+    from .. import wiring
+
+    output.note(f"-- {output.one_line(problem.message)}; waiting for it --")
+    while True:
+        _pause()
+        try:
+            wiring.reconnect(reading)
+        except SinkError:
+            time.sleep(AWAY_SECONDS)
+            continue
+        output.note("-- the store answers again --")
+        return
 
 
 def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
@@ -133,7 +188,7 @@ def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
     for line in lines:
         if run and line.run != run:
             printer.flush()
-            click.echo(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --", err=True)
+            output.note(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --")
             run = line.run
         printer.write(line)
     printer.flush()
@@ -173,42 +228,21 @@ def _level(word: str, text: str) -> int:
     return number
 
 
-def _count(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise UsageError(f"--lines {text}: no number", "-n 50, or -n all")
-    return int(text)
-
-
 def _say_end(reading: Reading, wanted: Filter, printer: Printer, options: dict[str, Any]) -> None:
     """Say which lines these were, to people who look; how a followed run ended, to everybody; and that nothing matched."""
     from ..query import runs
 
     if not sys.stderr.isatty() and not options["follow"]:
         if printer.count == 0:
-            click.echo("no line matches", err=True)
+            output.note("no line matches")
         return
     paint = output.Paint(options["color"], sys.stderr)
     zone = f"times in {output.zone_name(options['utc'])}"
     if not wanted.runs or len(wanted.runs) > 1:
         whose = f"{len(wanted.runs)} runs" if wanted.runs else "all runs"
-        click.echo(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"), err=True)
+        output.note(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"))
         return
     run = runs.get(reading.connection, wanted.runs[0])
     words = output.one_line(f"{run.pipeline} {run.short} {run.state}" + (f": {run.ending}" if run.ending else ""))
     shown = f"{printer.count} of {run.lines} lines"
-    click.echo(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]), err=True)
-
-
-@contextlib.contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """A reader that has seen enough is no error; Ctrl-C ends following."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered goes nowhere
-        sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    output.note(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
@@ -62,11 +62,28 @@ class Paint:
         return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self.on and text else text
 
 
-def ready() -> None:
-    """Make standard output and error take any text: what their encoding does not have is printed as an escape."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def say(text: str = "") -> None:
+    """Print a line on standard output. A reader that has left is no error: what follows goes nowhere, and the exit code stays what it is."""
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        goes_nowhere(sys.stdout)
+
+
+def note(text: str) -> None:
+    """Print a line on standard error, behind what was said so far. Never raises: that nobody hears it is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def goes_nowhere(stream: TextIO) -> None:
+    """Let *stream* lose whatever is written to it from now on, and what is still buffered."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def safe(text: str) -> str:
@@ -92,9 +109,24 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
+def columns_of(text: str) -> int:
+    """Return how many columns *text* takes on a screen: two for each wide character, none for one that joins the one before."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) or c in "\u200d\ufe0f" else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
 def cut(text: str, columns: int) -> str:
     """Return *text* cut to *columns*, with dots where something was cut."""
-    return text if len(text) <= columns else text[: max(0, columns - 3)] + "..."
+    if columns_of(text) <= columns:
+        return text
+    shown = text[: max(0, columns - 3)]
+    while columns_of(shown) > max(0, columns - 3):
+        shown = shown[:-1]
+    return shown + "..."
 
 
 def duration(seconds: float) -> str:
@@ -122,6 +154,16 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+def user_name(uid: int) -> str:
+    """Return a user's name, or the number where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
 def zone(utc: bool) -> datetime.tzinfo | None:
     """Return the zone for people's times: None means local."""
     return datetime.timezone.utc if utc else None
@@ -138,6 +180,15 @@ def clock(moment: datetime.datetime, utc: bool = False, date: bool = False) -> s
     today = datetime.datetime.now(local.tzinfo).date()
     day = f"{local:%Y-%m-%d} " if date or local.date() != today else ""
     return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+
+
+def moment(at: datetime.datetime, utc: bool = False) -> str:
+    """Return a time for a table, short: today's with seconds, this year's with its day, an older one as its date. As `ls -l` does."""
+    local = at.astimezone(zone(utc))
+    today = datetime.datetime.now(local.tzinfo).date()
+    if local.date() == today:
+        return f"{local:%H:%M:%S}"
+    return f"{local:%b %d %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"
 
 
 def iso(moment: datetime.datetime | None) -> str | None:
@@ -161,27 +212,32 @@ def table(rows: list[list[str]], right: set[int], spare: Sequence[int] = ()) -> 
         spare: indexes of columns that are left out when the screen is too narrow, the least important first.
     """
     columns = list(range(len(rows[0])))
-    widths = [max(len(row[index]) for row in rows) for index in columns]
+    widths = [max(columns_of(row[index]) for row in rows) for index in columns]
     for index in spare:
         if sum(widths[column] + 2 for column in columns) - 2 > width():
             columns.remove(index)
     lines = []
     for row in rows:
-        cells = [row[c].rjust(widths[c]) if c in right else row[c].ljust(widths[c]) for c in columns]
+        cells = []
+        for c in columns:
+            blank = " " * (widths[c] - columns_of(row[c]))
+            cells.append(blank + row[c] if c in right else row[c] + blank)
         lines.append(cut("  ".join(cells).rstrip(), width()))
     return lines
 
 
 @contextlib.contextmanager
-def paged(lines: int, wanted: bool) -> Iterator[TextIO]:
-    """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output."""
+def paged(lines: int, wanted: bool, at_end: bool = False) -> Iterator[TextIO]:
+    """Give a stream to write to: a pager when people look, there is more than a screen, and it is *wanted*; else standard output. *at_end*:
+    less begins at the last line.
+    """
     command = os.environ.get("FLIGHTLOG_PAGER") or os.environ.get("PAGER") or "less"
     short = lines < shutil.get_terminal_size().lines or os.environ.get("TERM") == "dumb" or command == "cat"
     if not wanted or not sys.stdout.isatty() or short:
         yield sys.stdout
         return
     environment = dict(os.environ)
-    environment.setdefault("LESS", "FRX")
+    environment.setdefault("LESS", "FRX+G" if at_end else "FRX")
     try:
         pager = subprocess.Popen(
             ["/bin/sh", "-c", command],  # as every program reads $PAGER

@@ -15,7 +15,7 @@ import sys
 import click
 
 from .. import identity
-from ..config import switch
+from ..config import compiled, switch
 from ..process import launch
 from ..process.spec import RunSpec
 
@@ -37,6 +37,11 @@ def run(pipeline: str, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
+
+    \b
+    Examples:
+      flightlog run -- python pipeline.py
+      flightlog run -n orders -- ./load.sh --fast
     """
     start(list(command), pipeline)
 
@@ -51,6 +56,7 @@ def start(command: list[str], pipeline: str = "") -> NoReturn:
     environment = launch.user_environment()
     if not switch.file_enabled(config):
         _become_command(command, environment)
+    _compile_settings(config)
     _ensure_agent()
     spec = RunSpec(command, pipeline, parent=_parent(), config=config)
     keeper = [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
@@ -65,6 +71,18 @@ def _parent() -> str:
     """Return the run around this one, when there is one."""
     outer = os.environ.get("FLIGHTLOG_RUN", "")
     return outer if identity.is_ulid(outer) else ""
+
+
+def _compile_settings(config: str) -> None:
+    """Hand on what the config file says to processes that cannot read it, if it has changed. A wrong file changes nothing."""
+    try:
+        if config and not compiled.is_current(compiled.path_for(identity.control_path(config)), config):
+            from ..config import compiling
+
+            compiling.refresh(config)
+    except Exception as problem:
+        if os.environ.get("FLIGHTLOG_DEBUG"):
+            click.echo("flightlog: settings are those of before: %s" % problem, err=True)
 
 
 def _ensure_agent() -> None:

@@ -1,6 +1,6 @@
 """`flightlog status`: what needs attention, or all about one run.
 
-Owns: that screen and the JSON of a run (docs/reference/cli-json.md).
+Owns: that screen and the JSON of a run (docs/reference/cli/status.md).
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import FlightlogError
 from . import output
-from .choose import open_store, runs_argument
+from .choose import answer_from_spool, open_store, runs_argument
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from ..query.runs import Run
-    from ..wiring import Reading
+
+    LastLine = tuple[str, str, datetime]
 
 BAR = 24
 _ORDER = {"failed": 0, "lost": 0, "stopping": 1, "starting": 1, "running": 1, "succeeded": 2}
@@ -72,60 +77,92 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
       flightlog status orders@-1 -o json | jq .verdict
       flightlog status orders --exit-code || echo it failed
     """
-    with open_store() as reading:
-        from ..query import runs as query
-        from ..query.selectors import resolve
+    try:
+        with open_store() as reading:
+            from ..query import runs as query
+            from ..query.selectors import resolve
 
-        if selectors:
-            found = query.list_runs(reading.connection, resolve(reading.connection, selectors))
-        else:
-            found = sorted(query.latest_of_each(reading.connection), key=lambda run: run.run, reverse=True)
-            found.sort(key=lambda run: _ORDER[run.state])
-        if form == "json":
-            one = len(found) == 1 and len(selectors) == 1
-            data = as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}
-            click.echo(output.json_text(data))
-        else:
-            _print(reading, found, bool(selectors), output.Paint(color), utc)
+            if selectors:
+                found = query.list_runs(reading.connection, resolve(reading.connection, selectors))
+            else:
+                found = query.latest_of_each(reading.connection)
+            backlog = output.size(reading.backlog_bytes) + " to ship" if reading.backlog_bytes else "all shipped"
+            screen = _Screen(output.Paint(color), utc, reading.node, backlog)
+            screen.last_line = lambda run: query.last_line(reading.connection, run)
+            screen.show(found, bool(selectors), form, len(selectors) == 1)
+    except FlightlogError as problem:
+        answer_from_spool(problem, lambda: _show_spool(selectors, form, utc, color))
     if check and any(run.state in query.BAD for run in found):
         sys.exit(1)
 
 
-def _print(reading: Reading, found: list[Run], chosen: bool, paint: output.Paint, utc: bool) -> None:
-    if chosen and len(found) <= 5:
-        for number, run in enumerate(found):
-            if number:
-                click.echo()
-            _print_run(reading, run, paint, utc)
-        return
-    if not found:
-        click.echo("nothing is recorded yet. Try: flightlog run -- COMMAND", err=True)
-        return
-    from .listing import print_runs
+def _show_spool(selectors: tuple[str, ...], form: str, utc: bool, color: str) -> None:
+    from .. import identity
+    from ..query.selectors import resolve
+    from .spooled import Spooled
 
-    if not chosen:
-        bad = sum(_ORDER[run.state] == 0 for run in found)
-        live = sum(_ORDER[run.state] == 1 for run in found)
-        words = f"{bad} need attention, {live} running, {len(found) - bad - live} fine"
-        spool = f"{output.size(reading.backlog_bytes)} to ship" if reading.backlog_bytes else "all shipped"
-        click.echo(f"{paint(words, 'bold')}   node {output.one_line(reading.node)}   spool {spool}")
-    print_runs(found, paint, utc)
+    spool = Spooled()
+    names = resolve(spool, selectors) if selectors else [spool.runs_of(name)[0] for name in spool.pipelines()]
+    screen = _Screen(output.Paint(color), utc, identity.node_name(), "not shipped")
+    screen.show([run for run in spool.all if run.run in names], bool(selectors), form, len(selectors) == 1)
 
 
-def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> None:
-    from ..query import runs as query
+class _Screen:
+    """What `status` prints.
 
-    sign, color = output.STATES[run.state]
-    title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
-    certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
-    verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
-    click.echo(paint(title, color) + verdict)
-    facts = _facts(run, utc)
-    last = query.last_line(reading.connection, run.run)
-    if last:
-        facts.append(("last line", f"{output.clock(last[2], utc)} {last[0]} {last[1]}"))
-    for name, value in facts:
-        click.echo(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
+    Args:
+        paint: colours.
+        utc: times in UTC.
+        node: this node's name.
+        spool: words about what waits.
+
+    Attributes:
+        last_line: returns (level, message, time) of a run's last line, when there is one to be had.
+    """
+
+    def __init__(self, paint: output.Paint, utc: bool, node: str, spool: str) -> None:
+        self._paint, self._utc, self._node, self._spool = paint, utc, node, spool
+        self.last_line: Callable[[str], LastLine | None] = lambda run: None
+
+    def show(self, found: list[Run], chosen: bool, form: str, one: bool) -> None:
+        """Show runs: *chosen* ones with all about them when they are few, else as a table, what needs attention first."""
+        if not chosen:
+            found = sorted(sorted(found, key=lambda run: run.run, reverse=True), key=lambda run: _ORDER[run.state])
+        if form == "json":
+            data = as_json(found[0]) if one and len(found) == 1 else {"v": 1, "runs": [as_json(run) for run in found]}
+            output.say(output.json_text(data))
+        elif chosen and len(found) <= 5:
+            for number, run in enumerate(found):
+                if number:
+                    output.say()
+                self._show_run(run)
+        elif not found:
+            output.note("nothing is recorded yet. Try: flightlog run -- COMMAND")
+        else:
+            self._show_table(found, chosen)
+
+    def _show_table(self, found: list[Run], chosen: bool) -> None:
+        from .listing import print_runs
+
+        if not chosen:
+            bad = sum(_ORDER[run.state] == 0 for run in found)
+            live = sum(_ORDER[run.state] == 1 for run in found)
+            words = f"{bad} need{'s' if bad == 1 else ''} attention, {live} running, {len(found) - bad - live} fine"
+            output.say(f"{self._paint(words, 'bold')}   node {output.one_line(self._node)}   spool {self._spool}")
+        print_runs(found, self._paint, self._utc)
+
+    def _show_run(self, run: Run) -> None:
+        paint, (sign, color) = self._paint, output.STATES[run.state]
+        title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
+        certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
+        verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
+        output.say(paint(title, color) + verdict)
+        facts = _facts(run, self._utc)
+        last = self.last_line(run.run)
+        if last:
+            facts.append(("last line", f"{output.clock(last[2], self._utc)} {last[0]} {last[1]}"))
+        for name, value in facts:
+            output.say(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
 
 
 def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
@@ -144,7 +181,8 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     if run.stage:
         facts.append(("stage", run.stage))
     if run.progress:
-        facts.append(("progress", _bar(run.progress)))
+        inside = run.progress.get("stage")
+        facts.append(("progress", _bar(run.progress) + (f" in {inside}" if inside not in (None, run.stage) else "")))
     facts.append(("lines", f"{run.lines}, {_count(run.warnings, 'warning')}, {_count(run.errors, 'error')}"))
     error = run.data.get("error")
     if isinstance(error, dict):

@@ -18,10 +18,11 @@ _PRINTED = re.compile(r"monitoring:\\n[ \t]+enabled:[ \t]*[\"']?(\w+)[\"']?[ \t]
 
 
 class Value(NamedTuple):
-    """One setting as it stands in the file; `line` counts from 1."""
+    """One setting as it stands in the file; lines count from 1; `items` are those of a list's items."""
 
     value: Any
     line: int
+    items: tuple[int, ...] = ()
 
 
 def read(path: str) -> dict[str, Value]:
@@ -80,4 +81,7 @@ def _flatten(node: yaml.MappingNode, prefix: str, found: dict[str, Value]) -> No
             found.setdefault(key, Value({}, key_node.start_mark.line + 1))
             _flatten(value_node, key + ".", found)
         else:
-            found[key] = Value(loader.construct_object(value_node, deep=True), key_node.start_mark.line + 1)
+            items: tuple[int, ...] = ()
+            if isinstance(value_node, yaml.SequenceNode):
+                items = tuple(item.start_mark.line + 1 for item in value_node.value)
+            found[key] = Value(loader.construct_object(value_node, deep=True), key_node.start_mark.line + 1, items)

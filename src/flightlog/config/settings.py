@@ -1,7 +1,8 @@
 """Settings: every key of config.yml with its type, default and bounds; docs/reference/config.md lists them.
 
-Invariants: a wrong value names file, line, key, reason and remedy; a broken file never stops a pipeline or the agent (`load_or_default`).
-FLIGHTLOG_DSN stands above `database.dsn`. Owns: meaning and validation. Leaves YAML to `reader`, the kill switch to `switch`.
+Invariants: a wrong value names file, line, key, reason and remedy; a broken file never stops a pipeline or the agent (`load_or_default`), and never
+makes the agent ship to another database than the one it was to name. Owns: meaning and validation. Leaves YAML to `reader`, the kill switch
+to `switch`, where connection strings come from to `dsn`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from . import switch
+from . import dsn, switch
 
 if TYPE_CHECKING:
     from .reader import Value
@@ -36,9 +37,33 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 @dataclass(frozen=True)
 class Database:
-    """`database:`. `dsn`: libpq connection string, empty for the embedded server."""
+    """`database:`.
 
-    dsn: str = ""
+    Attributes:
+        dsn: libpq connection string, empty for the embedded server.
+        dsn_file: a file that holds it instead.
+        tls: `verify-full`, or `insecure-allowed`: whether a server on another machine has to prove that it is the right one.
+        roles: whether agent and reading commands act in the roles of `store.roles` where they may.
+        read_timeout: seconds that one question of a reading command may take.
+        problem: why no database is known although one is configured; empty otherwise. Not a key.
+    """
+
+    dsn: dsn.Dsn = field(default_factory=dsn.Dsn)
+    dsn_file: str = ""
+    tls: str = "verify-full"
+    roles: bool = True
+    read_timeout: float = 5.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Redact:
+    """`logging.redact:`. What is added to the built-in rules: names of secrets, names that are none, regular expressions."""
+
+    enabled: bool = True
+    keys: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +71,7 @@ class Logging:
     """`logging:`. `level`: empty leaves the programs' own levels alone."""
 
     level: str = ""
+    redact: Redact = field(default_factory=Redact)
 
 
 @dataclass(frozen=True)
@@ -69,10 +95,14 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class Spool:
-    """`spool:`. `quota`: bytes it may hold before pressure sheds records; `keep`: seconds that acknowledged segments stay while there is room."""
+    """`spool:`. `quota`: bytes it may hold before pressure sheds records; `keep`: seconds that acknowledged segments stay while there is room.
+
+    `path`: in /etc/flightlog/config.yml only, the spool that all users of this machine share (`identity.shared_spool` reads it).
+    """
 
     quota: int = 2 << 30
     keep: float = 3600.0
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +114,7 @@ class Settings:
     monitoring: Monitoring = field(default_factory=Monitoring)
     agent: AgentSettings = field(default_factory=AgentSettings)
     spool: Spool = field(default_factory=Spool)
+    warnings: tuple[str, ...] = ()  # what is usable and should be mended
 
 
 def load(path: str | None = None) -> Settings:
@@ -97,7 +128,7 @@ def load(path: str | None = None) -> Settings:
         section, _, name = key.partition(".")
         if section not in _SECTIONS:
             continue  # somebody else's: one config.yml serves many programs
-        if not name:
+        if not name or key in _PARTS:
             if item.value not in ({}, None):
                 raise _wrong(path, key, item, "is a section", f"write its keys below `{section}:`")
             continue
@@ -107,23 +138,74 @@ def load(path: str | None = None) -> Settings:
             remedy = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the keys"
             raise _wrong(path, key, item, "is no setting", remedy)
         try:
-            chosen[section][name] = check(item.value)
+            _set(chosen[section], name, check(item.value))
+        except _WrongItem as problem:
+            at = item._replace(
+                value=problem.item, line=(item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
+            )
+            raise _wrong(path, key, at, str(problem), "docs/reference/config.md says what it takes") from problem
         except ValueError as problem:
             raise _wrong(path, key, item, str(problem), "docs/reference/config.md says what it takes") from problem
     if path and not switch.file_enabled(path):
         chosen["monitoring"]["enabled"] = False
-    dsn = os.environ.get("FLIGHTLOG_DSN")
-    if dsn:
-        chosen["database"]["dsn"] = dsn
-    return Settings(**{section: make(**chosen[section]) for section, make in _SECTIONS.items()})
+    redact = chosen["logging"].pop("redact", {})
+    chosen["logging"]["redact"] = Redact(**redact)
+    database, warnings = _database(path, chosen.pop("database"))
+    sections = {section: make(**chosen[section]) for section, make in _SECTIONS.items() if section in chosen}
+    return Settings(database=database, warnings=warnings, **sections)
+
+
+def _set(section: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value under its name; `redact.keys` is the setting `keys` of the part `redact`."""
+    *parts, name = name.split(".")
+    for part in parts:
+        section = section.setdefault(part, {})
+    section[name] = value
 
 
 def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | None]:
-    """Return the settings and what is wrong with them; then the defaults, with FLIGHTLOG_DSN."""
+    """Return the settings and what is wrong with them; then the defaults, with the database of the environment.
+
+    Where a database was to be named in what cannot be read, none is known, and `Database.problem` says so.
+    """
     try:
         return load(path), None
     except ConfigError as problem:
-        return Settings(database=Database(os.environ.get("FLIGHTLOG_DSN", ""))), problem
+        try:
+            named = dsn.from_environment()
+        except ConfigError as other:
+            return Settings(database=Database(problem=other.message)), other
+        if named:
+            return Settings(database=Database(dsn.Dsn(named))), problem
+        meant = _names_a_database(switch.find_config() if path is None else path)
+        return Settings(database=Database(problem=problem.message if meant else "")), problem
+
+
+def _database(path: str, given: dict[str, Any]) -> tuple[Database, tuple[str, ...]]:
+    """Return the section with the connection string that applies, and warnings. Raises ConfigError."""
+    warnings: tuple[str, ...] = ()
+    inline, named_file = given.pop("dsn", ""), given.get("dsn_file", "")
+    text = dsn.from_environment()
+    if not text and inline and named_file:
+        raise ConfigError(f"{path}: database.dsn and database.dsn_file are both given", "keep one of them")
+    if not text and named_file:
+        text = dsn.read_file(os.path.join(os.path.dirname(path), named_file), "database.dsn_file")
+    if inline and dsn.has_password(inline):
+        who = dsn.seen_by(os.stat(path))
+        if who:
+            remedy = f"chmod 640 {path}, or move the connection string to a file of its own: database.dsn_file"
+            warnings = (f"{path} holds a password and can be read by {who} (try: {remedy})",)
+    given["dsn"] = dsn.Dsn(text or inline, given.get("tls") == "insecure-allowed")
+    return Database(**given), warnings
+
+
+def _names_a_database(path: str) -> bool:
+    """Tell whether a file that is no config file was to name a database."""
+    try:
+        with open(path, "rb") as file:
+            return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", file.read(1 << 20)) is not None
+    except (OSError, ValueError):
+        return os.path.exists(path)
 
 
 def _read(path: str) -> dict[str, Value]:
@@ -135,6 +217,50 @@ def _read(path: str) -> dict[str, Value]:
 def _wrong(path: str, key: str, item: Value, reason: str, remedy: str) -> ConfigError:
     shown = "" if item.value in ({}, None) or "dsn" in key else f" = {item.value!r}"
     return ConfigError(f"{path}:{item.line}: {key}{shown} {reason}", remedy)
+
+
+class _WrongItem(ValueError):
+    """One item of a list is wrong."""
+
+    def __init__(self, index: int, item: Any, reason: str) -> None:
+        super().__init__(reason)
+        self.index, self.item = index, item
+
+
+def _list(check: Callable[[str], object], most: int) -> Callable[[Any], tuple[str, ...]]:
+    def check_all(value: Any) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        if not isinstance(value, list):
+            raise ValueError("is no list")
+        if len(value) > most:
+            raise ValueError(f"has more than {most} items")
+        for index, item in enumerate(value):
+            if not isinstance(item, str):
+                raise _WrongItem(index, item, "is no text")
+            try:
+                check(item)
+            except ValueError as problem:
+                raise _WrongItem(index, item, str(problem)) from problem
+        return tuple(value)
+
+    return check_all
+
+
+def _name(text: str) -> None:
+    from .. import redact
+
+    bare = redact.folded(text)
+    if not 3 <= len(bare) <= 64:
+        raise ValueError("is not between 3 and 64 characters long, separators not counted")
+    if not text.isascii() or not bare.isalnum():
+        raise ValueError("is no name: letters, digits, - _ . only")
+
+
+def _pattern(text: str) -> None:
+    from .patterns import literal_of
+
+    literal_of(text)
 
 
 def _truth(value: Any) -> bool:
@@ -149,6 +275,22 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise ValueError("is no text")
+
+
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value in words:
+            return str(value)
+        raise ValueError(f"is none of {', '.join(words)}")
+
+    return check
+
+
+def _spool_path(value: Any) -> str:
+    text = _text(value)
+    if text and not (text.startswith("/") and text.rstrip("/").endswith("/spool")):
+        raise ValueError("is no absolute path that ends in /spool")
+    return text.rstrip("/")
 
 
 def _level(value: Any) -> str:
@@ -201,9 +343,18 @@ _SECTIONS: dict[str, Callable[..., Any]] = {
     "agent": AgentSettings,
     "spool": Spool,
 }
+_PARTS = frozenset(("logging.redact",))
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "database.dsn": _text,
+    "database.dsn_file": _text,
+    "database.tls": _one_of("verify-full", "insecure-allowed"),
+    "database.roles": _truth,
+    "database.read_timeout": _span(0.1, 86400),
     "logging.level": _level,
+    "logging.redact.enabled": _truth,
+    "logging.redact.keys": _list(_name, 100),
+    "logging.redact.allow": _list(_name, 100),
+    "logging.redact.patterns": _list(_pattern, 32),
     "monitoring.enabled": _truth,
     "monitoring.database_logging": _truth,
     "monitoring.file_logging": _truth,
@@ -213,4 +364,5 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "agent.idle_exit": _span(1, 10 * 365 * 86400),
     "spool.quota": _size(16 << 20, 1 << 50),
     "spool.keep": _span(0, 365 * 86400),
+    "spool.path": _spool_path,
 }

@@ -83,10 +83,16 @@ def make_lock(directory: str, writer: str) -> tuple[int, tuple[int, int]]:
     """Create and lock `<writer>.lock` for as long as this process lives. Returns (descriptor, inode)."""
     path = os.path.join(directory, writer + LOCK_SUFFIX)
     try:
-        fd = os.open(path, os.O_RDWR | _OPEN_FLAGS, 0o600)
+        mode = identity.spool_file_mode(directory)
     except FileNotFoundError:
         identity.make_spool(directory)
-        fd = os.open(path, os.O_RDWR | _OPEN_FLAGS, 0o600)
+        mode = identity.spool_file_mode(directory)
+    fd = os.open(path, os.O_RDWR | _OPEN_FLAGS, mode)
+    try:
+        identity.give_spool_mode(fd, mode)
+    except OSError:
+        os.close(fd)
+        raise
     # A POSIX lock: unlike flock, a forked child that outlives us does not keep it.
     fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     fd = move_high(fd)
@@ -134,8 +140,10 @@ def make_segment(
 ) -> tuple[int, tuple[int, int], bool]:
     """Create a segment and write its header. Returns (descriptor, inode, is on a network file system)."""
     path = os.path.join(directory, segment_name(writer, number))
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL | _OPEN_FLAGS, 0o600)
+    mode = identity.spool_file_mode(directory)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL | _OPEN_FLAGS, mode)
     try:
+        identity.give_spool_mode(fd, mode)
         data = frame(encode(record), salt, number)
         if os.write(fd, data) != len(data):
             raise OSError(errno.ENOSPC, "no room for the header of a segment")

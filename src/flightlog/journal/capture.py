@@ -1,10 +1,10 @@
 """Captures: one output stream of a supervised process as raw bytes, in segments, with a time index.
 
-    <writer>.<number>.cap   the bytes, 0600           <writer>.meta  JSON, written once, locked by keeper and shim
+    <writer>.<number>.cap   the bytes                 <writer>.meta  JSON, written once, locked by keeper and shim
     <writer>.<number>.idx   24-byte entries: u64 end offset, u64 wall ns, u64 monotonic ns       <writer>.end  nothing comes any more
 
 Invariants: bytes arrive by splice(2) at the end of the file, so that they are either still in the pipe or in the file; the
-file's size is the truth, the index a help. Any process that has the directory can go on where another died.
+file's size is the truth, the index a help; files are 0600, or 0640 in a spool that users share (`identity.spool_file_mode`). Any process that has the directory can go on where another died.
 Owns: files and rotation. Leaves moving bytes to `process`, and making lines of them to the agent.
 """
 
@@ -49,11 +49,13 @@ class CaptureWriter:
         self.lost_bytes = 0
         self.meta = dict(meta, k="capture", v=1, writer=self.writer_id, t=time.time_ns())
         self._lock_fd = -1
+        self._mode = 0o600
         self.fd = self._index_fd = -1
 
     def open(self) -> None:
         """Create metadata and the first segment. Raises OSError."""
-        self._lock_fd = os.open(self._path(META_SUFFIX), _FLAGS, 0o600)
+        self._mode = identity.spool_file_mode(self.directory)
+        self._lock_fd = self._create(self._path(META_SUFFIX))
         fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)  # one byte: `share` locks the next one
         os.write(self._lock_fd, encode(self.meta))
         self._open_segment()
@@ -62,14 +64,23 @@ class CaptureWriter:
         """Keep the files locked by this process too, after a fork: POSIX locks are not inherited. Raises OSError."""
         fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)
 
+    def _create(self, path: str, flags: int = 0) -> int:
+        fd = os.open(path, _FLAGS | flags, self._mode)
+        try:
+            identity.give_spool_mode(fd, self._mode)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
     def _path(self, suffix: str) -> str:
         return os.path.join(self.directory, self.writer_id + suffix)
 
     def _open_segment(self) -> None:
         base = os.path.join(self.directory, segment_name(self.writer_id, self.number, ""))
-        fd = os.open(base + CAPTURE_SUFFIX, _FLAGS, 0o600)
+        fd = self._create(base + CAPTURE_SUFFIX)
         try:
-            index_fd = os.open(base + INDEX_SUFFIX, _FLAGS | os.O_APPEND, 0o600)
+            index_fd = self._create(base + INDEX_SUFFIX, os.O_APPEND)
         except OSError:
             os.close(fd)
             os.unlink(base + CAPTURE_SUFFIX)
@@ -109,7 +120,7 @@ class CaptureWriter:
             return
         base = os.path.join(self.directory, segment_name(self.writer_id, number, ""))
         fd = os.open(base + CAPTURE_SUFFIX, os.O_RDWR | os.O_CLOEXEC)
-        index_fd = os.open(base + INDEX_SUFFIX, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        index_fd = os.open(base + INDEX_SUFFIX, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)
         os.close(self.fd)
         os.close(self._index_fd)
         self.number, self.fd, self._index_fd = number, fd, index_fd
@@ -117,7 +128,11 @@ class CaptureWriter:
     def end(self) -> None:
         """Say that nothing comes any more. Never raises."""
         try:
-            os.close(os.open(self._path(END_SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            fd = os.open(self._path(END_SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, self._mode)
+            try:
+                identity.give_spool_mode(fd, self._mode)
+            finally:
+                os.close(fd)
         except OSError:
             pass
 

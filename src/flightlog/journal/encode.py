@@ -1,6 +1,6 @@
-"""Any record as JSON bytes: a record is never lost because of what is in it.
+"""Any record as JSON bytes: a record is never lost because of what is in it, and holds no secret that is known as one.
 
-Owns: the order fast encode -> sanitise -> minimal record, and the caps (depth 32, 512 keys, 64 KB of message, 256 KB in all).
+Owns: the order sanitise -> mask secrets (`redact`) -> encode -> minimal record, and the caps (depth 32, 512 keys, 64 KB of message, 256 KB in all).
 What JSON cannot say becomes text: NaN and infinities, integers beyond 64 bits, bytes, unknown objects (their repr, capped).
 Lone surrogates are written as \\udXXX text. Never raises. Standard library only: the C helpers of `json` where they exist.
 """
@@ -11,6 +11,7 @@ import codecs
 import json
 import math
 
+from .. import redact
 from .format import MAX_PAYLOAD_BYTES
 
 TYPE_CHECKING = False
@@ -41,12 +42,12 @@ _fast = json.JSONEncoder(
 
 
 def encode(record: dict[str, Any]) -> bytes:
-    """Return *record* as UTF-8 JSON of at most 256 KB. Blocks on nothing, never raises.
+    """Return *record* as UTF-8 JSON of at most 256 KB, with secrets masked. Blocks on nothing, never raises.
 
     A record that had to be cut carries `"tr": true`.
     """
     try:
-        return _bounded(_clean(record, 0), record)
+        return _bounded(redact.fields(_clean(record, 0)), record)  # type: ignore[arg-type]
     except Exception as problem:
         return _minimal(record, problem)
 
@@ -73,8 +74,10 @@ def _minimal(record: dict[str, Any], problem: Exception) -> bytes:
     kept: dict[str, Any] = {}
     for key in ("k", "t", "lv", "lg", "ev", "r", "s"):
         value = record.get(key) if type(record) is dict else None
-        if type(value) is int or (type(value) is str and len(value) <= 1024):
+        if type(value) is int:
             kept[key] = value
+        elif type(value) is str and len(value) <= 1024:
+            kept[key] = redact.text(value)
     kept.setdefault("k", "log")
     kept["m"] = "unencodable record (%s)" % type(problem).__name__
     kept["tr"] = True
@@ -94,7 +97,7 @@ def _clean(value: Any, depth: int) -> Any:
     if kind is str:
         if not value.isascii():
             value = value.encode("utf-8", "backslashreplace").decode("utf-8")
-        return value if depth < 2 or len(value) <= MAX_VALUE else value[:MAX_VALUE] + "..."
+        return value if depth < 2 or len(value) <= MAX_VALUE else redact.cut(value, MAX_VALUE)
     if kind is int:
         return value if -_INT_BOUND <= value < 2 * _INT_BOUND else _big(value)
     if value is None or kind is bool:
@@ -154,5 +157,5 @@ def _text(value: object) -> str:
         return "<unprintable %s object>" % type(value).__name__
     if type(text) is not str:
         text = str.__str__(text)
-    text = text if len(text) <= MAX_REPR else text[:MAX_REPR] + "..."
+    text = text if len(text) <= MAX_REPR else redact.cut(text, MAX_REPR)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -48,11 +48,15 @@ class Chunk:
         self.frames, self.stop, self.next, self.resume, self.short = frames, stop, next_, resume, short
 
 
-def open_segment(path: str) -> int:
+def open_segment(path: str, owner: int | None = None) -> int:
     """Open a file of the spool for reading, without following links or waiting for a fifo.
 
+    Args:
+        path: where it lies.
+        owner: the uid whose file it has to be; None: anybody's.
+
     Raises:
-        SegmentError: it is not a regular file with one name.
+        SegmentError: it is not a regular file with one name, or not the owner's.
         OSError: it cannot be opened.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
@@ -60,6 +64,9 @@ def open_segment(path: str) -> int:
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(fd)
         raise SegmentError("%s is not a regular file of its own" % path, "remove it from the spool")
+    if owner is not None and status.st_uid != owner:
+        os.close(fd)
+        raise SegmentError("%s belongs to another user than its directory" % path, "remove it from the spool")
     return fd
 
 

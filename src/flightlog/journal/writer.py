@@ -267,6 +267,12 @@ class Writer:
         if now < state.retry_at:
             return False
         pid = os.getpid()
+        directory = identity.own_spool(self.directory)
+        if directory != self.directory:  # the process changed its user: a fresh writer, in that one's spool
+            self.directory = directory
+            if state.lock_fd >= 0:
+                self._state = _State()
+                return True
         number = state.numbers()
         try:
             if state.lock_fd < 0:

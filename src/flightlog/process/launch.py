@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INJECT = os.path.join(_PACKAGE, "sdk", "inject")
+DSN_WITHHELD = "FLIGHTLOG_DSN_WITHHELD"
 _RAISED = (resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)  # they would end or maim the recorder instead of the command
 
 
@@ -68,10 +69,20 @@ def user_environment() -> dict[bytes, bytes]:
     return environment
 
 
+def withhold_database(environment: dict[bytes, bytes]) -> None:
+    """Take out of an environment where the database is: what a pipeline may know, whoever takes it over knows (DESIGN D20).
+
+    A flightlog command inside must not take the lack of it for a wish to use the embedded server, and is told.
+    """
+    named = [environment.pop(name, None) for name in (b"FLIGHTLOG_DSN", b"FLIGHTLOG_DSN_FILE")]
+    if any(named):
+        environment[DSN_WITHHELD.encode()] = b"1"
+
+
 def child_environment(setup: Setup) -> dict[bytes, bytes]:
     """Return the environment of the supervised command; FLIGHTLOG_ADOPT comes when its pid is known."""
     environment = user_environment()
-    environment.pop(b"FLIGHTLOG_DSN", None)
+    withhold_database(environment)
     environment.pop(b"FLIGHTLOG_ADOPT", None)
     pipes = []
     for stream in setup.streams:
@@ -150,6 +161,7 @@ def run_bare(command: list[str], inherited: Inherited, limits: Limits, reason: s
         except OSError:
             pass
     environment = user_environment()
+    withhold_database(environment)
     limits.restore()
     inherited.restore()
     exec_failed(command[0], become(command, environment))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from .. import identity
+from ..config.compiled import Compiled, path_for
 from ..journal.capture import CaptureWriter
 from . import launch, linux
 from .descriptors import Console, close_all, inherited_numbers, is_same_output, is_writable, park_low_numbers
@@ -61,6 +62,7 @@ class Setup:
         self.node = identity.node_name()
         self.spool = os.path.abspath(identity.spool_dir())
         self.control_page = identity.control_path(spec.config)
+        Compiled().look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
         identity.make_spool(self.spool)
         self.page = make_page()
         # The keeper's orders to the shim; its end tells the shim that the keeper has died.

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from ..errors import UsageError
 from ..store.db import Connection, translate
 from ..store.queries import named
 
@@ -28,16 +29,18 @@ def statement(subject: str, name: str) -> bytes:
 
 
 def ask(connection: Connection, subject: str, name: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Return all rows of a named statement. Raises SinkError."""
+    """Return all rows of a named statement. Raises SinkError; UsageError for a value that is no text."""
     try:
         # Never prepared: with its values known, the planner drops the conditions that do not restrict.
         return connection.execute(statement(subject, name), values, prepare=False).fetchall()
     except psycopg.Error as problem:
         raise translate(problem, f"cannot read {subject}") from problem
+    except UnicodeEncodeError as problem:
+        raise _no_text(problem) from problem
 
 
 def stream(connection: Connection, subject: str, name: str, **values: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a named statement in bounded memory. Raises SinkError."""
+    """Yield the rows of a named statement in bounded memory. Raises SinkError; UsageError for a value that is no text."""
     try:
         with connection.transaction(), connection.cursor(name="flightlog") as cursor:
             take_time(connection)
@@ -46,6 +49,12 @@ def stream(connection: Connection, subject: str, name: str, **values: Any) -> It
             yield from cursor
     except psycopg.Error as problem:
         raise translate(problem, f"cannot read {subject}") from problem
+    except UnicodeEncodeError as problem:
+        raise _no_text(problem) from problem
+
+
+def _no_text(problem: UnicodeEncodeError) -> UsageError:
+    return UsageError(f"{problem.object} is no text in UTF-8", "names and patterns are UTF-8, whatever the locale is")
 
 
 def take_time(connection: Connection) -> None:

@@ -27,7 +27,7 @@ class Follow:
     """Follows what a filter selects.
 
     Args:
-        connection: used by this object alone.
+        connection: used by this object alone; lost, it is replaced by `use`.
         wanted: runs None follows everything that goes on.
         pipelines: names whose later runs are followed, too.
     """
@@ -42,6 +42,10 @@ class Follow:
         self._writers_open = True
         self._news_at = time.monotonic()
         self.more_waits = False  # whether the last look left lines behind that are in the store already
+
+    def use(self, connection: Connection) -> None:
+        """Go on over another connection: what was seen stays seen."""
+        self._connection = connection
 
     def tail(self, limit: int | None) -> Iterator[Line]:
         """Yield the newest *limit* lines (None: all), and remember where they end. To be exhausted before `more`."""
@@ -58,7 +62,7 @@ class Follow:
             raise translate(problem, "cannot read logs") from problem
 
     def more(self) -> list[Line]:
-        """Return what came since the last look, in the order of time. Raises SinkError."""
+        """Return what came since the last look, in the order of time. Raises SinkError, and the next look returns the same lines."""
         heads = self._heads()
         upto = {key: min(high, self._seen.get(key, 1) + LOOK_LINES) for key, high in heads.items()}
         new = [(key, self._seen.get(key, 1), high) for key, high in upto.items() if high > self._seen.get(key, 1)]

@@ -23,7 +23,7 @@ _LOOKS_BACK = (60, 600, 7200, 86400, 864000)
 
 
 class Line(NamedTuple):
-    """One log line; names as in docs/reference/cli-json.md."""
+    """One log line; names as in docs/reference/cli/logs.md."""
 
     ts: datetime.datetime
     level: str
@@ -38,7 +38,7 @@ class Line(NamedTuple):
     thread: str | None
     writer: str
     seq: int
-    pos: int
+    pos: int | None
     source: str
     file: str | None
     line: int | None
@@ -125,6 +125,8 @@ def check(connection: Connection, wanted: Filter) -> None:
         return
     try:
         connection.execute("SELECT '' ~ %s", (wanted.grep,))
+    except UnicodeEncodeError as problem:
+        raise UsageError(f"no regular expression: {wanted.grep}: no text in UTF-8", "type it in UTF-8") from problem
     except psycopg.DataError as problem:
         reason = problem.diag.message_primary or str(problem)
         raise UsageError(

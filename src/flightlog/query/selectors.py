@@ -14,7 +14,9 @@ import difflib
 import fnmatch
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import psycopg
 
 from ..errors import NotFound, UsageError
 from ..store.db import Connection
@@ -33,28 +35,86 @@ class Selected(NamedTuple):
     pipelines: list[str]
 
 
-def select(connection: Connection, selectors: Sequence[str]) -> Selected:
-    """Return what *selectors* name.
+class Catalogue(Protocol):
+    """The runs there are to choose from."""
+
+    def pipelines(self) -> list[str]:
+        """Return the names of all pipelines, those that ran last first."""
+
+    def runs_of(
+        self,
+        pipeline: str,
+        skip: int = 0,
+        limit: int | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> list[str]:
+        """Return the ids of a pipeline's runs, newest first."""
+
+    def failed(self, pipelines: list[str] | None) -> list[str]:
+        """Return the latest run that failed or was lost, of all or of some pipelines."""
+
+    def by_id(self, text: str, limit: int) -> list[tuple[str, str, str]]:
+        """Return (id, pipeline, state) of runs whose id begins with *text*, or whose short form it is."""
+
+
+class _Stored:
+    """The runs of the store."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def pipelines(self) -> list[str]:
+        return [row[0] for row in ask(self._connection, "runs", "pipelines")]
+
+    def runs_of(
+        self,
+        pipeline: str,
+        skip: int = 0,
+        limit: int | None = None,
+        since: datetime.datetime | None = None,
+        until: datetime.datetime | None = None,
+    ) -> list[str]:
+        rows = ask(
+            self._connection, "runs", "of_pipeline", pipeline=pipeline, skip=skip, limit=limit, since=since, until=until
+        )
+        return [row[0] for row in rows]
+
+    def failed(self, pipelines: list[str] | None) -> list[str]:
+        return [row[0] for row in ask(self._connection, "runs", "failed", pipelines=pipelines)]
+
+    def by_id(self, text: str, limit: int) -> list[tuple[str, str, str]]:
+        names = ["by_prefix", "by_short_form"] if len(text) == SHORT else ["by_prefix"]
+        return [
+            (row[0], row[1], row[2])
+            for name in names
+            for row in ask(self._connection, "runs", name, id=text, limit=limit)
+        ]
+
+
+def select(where: Connection | Catalogue, selectors: Sequence[str]) -> Selected:
+    """Return what *selectors* name, in the store or in another catalogue.
 
     Raises NotFound (nothing, or several where one is meant), UsageError, SinkError.
     """
     runs: set[str] = set()
     pipelines: list[str] = []
+    known = _catalogue(where)
     for selector in selectors:
-        found, names = _one(connection, selector)
+        found, names = _one(known, selector)
         runs.update(found)
         pipelines += names
     return Selected(sorted(runs, reverse=True), pipelines)
 
 
-def resolve(connection: Connection, selectors: Sequence[str]) -> list[str]:
+def resolve(where: Connection | Catalogue, selectors: Sequence[str]) -> list[str]:
     """Return the ids of the runs that *selectors* name, newest first, each once. Raises as `select`."""
-    return select(connection, selectors).runs
+    return select(where, selectors).runs
 
 
-def pipelines(connection: Connection, names: Sequence[str]) -> list[str]:
+def pipelines(where: Connection | Catalogue, names: Sequence[str]) -> list[str]:
     """Return the pipelines that *names*, exact or globs, stand for. Raises NotFound."""
-    known = _pipelines(connection)
+    known = _catalogue(where).pipelines()
     found: list[str] = []
     for name in names:
         matching = [name] if name in known else _matching(known, name)
@@ -64,37 +124,41 @@ def pipelines(connection: Connection, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _one(connection: Connection, selector: str) -> Selected:
-    rows = _runs_of(connection, selector, limit=1)
+def _catalogue(where: Connection | Catalogue) -> Catalogue:
+    return _Stored(where) if isinstance(where, psycopg.Connection) else where
+
+
+def _one(runs: Catalogue, selector: str) -> Selected:
+    rows = runs.runs_of(selector, limit=1)
     if rows:
         return Selected(rows, [selector])
     name, at, which = selector.rpartition("@")
     if at:
-        return _at(connection, name, which, selector)
+        return _at(runs, name, which, selector)
     if _is_glob(selector):
-        names = _matching(_pipelines(connection), selector)
+        names = _matching(runs.pipelines(), selector)
         if not names:
             raise NotFound(f"no pipeline matches {selector}", "flightlog list --pipelines")
-        return Selected([run for name in names for run in _runs_of(connection, name, limit=1)], names)
-    return Selected([_by_id(connection, selector)], [])
+        return Selected([run for name in names for run in runs.runs_of(name, limit=1)], names)
+    return Selected([_by_id(runs, selector)], [])
 
 
-def _at(connection: Connection, name: str, which: str, selector: str) -> Selected:
+def _at(runs: Catalogue, name: str, which: str, selector: str) -> Selected:
     if not name:
         if which != "failed":
             raise UsageError(f"no such selector: {selector}", "@failed is the latest run that failed")
-        found = _failed(connection, None)
+        found = runs.failed(None)
         if not found:
             raise NotFound(f"{selector}: no run has failed", "flightlog list shows what is recorded")
         return Selected(found, [])
     _check_which(which, selector)
     names = [name]
-    if _is_glob(name) and not _runs_of(connection, name, limit=1):
-        names = _matching(_pipelines(connection), name)
-    found = [run for one in names for run in _which(connection, one, which)]
+    if _is_glob(name) and not runs.runs_of(name, limit=1):
+        names = _matching(runs.pipelines(), name)
+    found = [run for one in names for run in _which(runs, one, which)]
     if found:
         return Selected(found, names if which == "all" else [])
-    known = _pipelines(connection)
+    known = runs.pipelines()
     if name not in known and not (_is_glob(name) and names):
         raise _unknown(known, name, "pipeline")
     raise NotFound(f"{selector}: {name} has no such run", f"flightlog list {name}")
@@ -109,17 +173,17 @@ def _check_which(which: str, selector: str) -> None:
     )
 
 
-def _which(connection: Connection, pipeline: str, which: str) -> list[str]:
+def _which(runs: Catalogue, pipeline: str, which: str) -> list[str]:
     if which == "all":
-        return _runs_of(connection, pipeline)
+        return runs.runs_of(pipeline)
     if which == "failed":
-        return _failed(connection, [pipeline])
+        return runs.failed([pipeline])
     day = _day(which)
     if day is None:
-        return _runs_of(connection, pipeline, skip=-int(which), limit=1)
+        return runs.runs_of(pipeline, skip=-int(which), limit=1)
     begin = datetime.datetime.combine(day, datetime.time()).astimezone()
     end = datetime.datetime.combine(day + datetime.timedelta(1), datetime.time()).astimezone()
-    return _runs_of(connection, pipeline, since=begin, until=end)
+    return runs.runs_of(pipeline, since=begin, until=end)
 
 
 def _day(text: str) -> datetime.date | None:
@@ -127,22 +191,6 @@ def _day(text: str) -> datetime.date | None:
         return datetime.date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
     except ValueError:
         return None
-
-
-def _runs_of(
-    connection: Connection,
-    pipeline: str,
-    skip: int = 0,
-    limit: int | None = None,
-    since: datetime.datetime | None = None,
-    until: datetime.datetime | None = None,
-) -> list[str]:
-    rows = ask(connection, "runs", "of_pipeline", pipeline=pipeline, skip=skip, limit=limit, since=since, until=until)
-    return [row[0] for row in rows]
-
-
-def _failed(connection: Connection, names: list[str] | None) -> list[str]:
-    return [row[0] for row in ask(connection, "runs", "failed", pipelines=names)]
 
 
 def _is_glob(text: str) -> bool:
@@ -153,33 +201,23 @@ def _matching(known: list[str], pattern: str) -> list[str]:
     return [name for name in known if fnmatch.fnmatchcase(name, pattern)]
 
 
-def _by_id(connection: Connection, text: str) -> str:
-    rows: list[tuple[str, str, str]] = []
-    if _ID.fullmatch(text):
-        for name in ["by_prefix", "by_short_form"] if len(text) == SHORT else ["by_prefix"]:
-            rows += [
-                (row[0], row[1], row[2]) for row in ask(connection, "runs", name, id=text.upper(), limit=SHOWN + 1)
-            ]
+def _by_id(runs: Catalogue, text: str) -> str:
+    rows = runs.by_id(text.upper(), SHOWN + 1) if _ID.fullmatch(text) else []
     if not rows:
-        raise _unknown(_pipelines(connection), text, "run or pipeline")
+        raise _unknown(runs.pipelines(), text, "run or pipeline")
     if len(rows) > 1:
         shown = ", ".join(f"{run} ({pipeline}, {state})" for run, pipeline, state in rows[:SHOWN])
         raise NotFound(f"{text} may mean {shown}{' and more' if len(rows) > SHOWN else ''}", "give more of the id")
     return rows[0][0]
 
 
-def _pipelines(connection: Connection) -> list[str]:
-    """Return the names of all pipelines, those that ran last first."""
-    return [row[0] for row in ask(connection, "runs", "pipelines")]
-
-
 def _unknown(known: list[str], text: str, what: str) -> NotFound:
-    message = f"no {what} is called {text}"
+    message = f"no {what} is called {text or repr(text)}"
     if not known:
-        return NotFound(message, "nothing is recorded yet: flightlog run -- COMMAND")
+        return NotFound(message, "the store knows no run yet: flightlog run -- COMMAND")
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in difflib.get_close_matches(text.lower(), lower, 3)]
-    near += [name for name in known if text.lower() in name.lower() and name not in near]
+    near += [name for name in known if text and text.lower() in name.lower() and name not in near]
     if near:
         return NotFound(message, ", ".join(near[:3]))
     return NotFound(message, "flightlog list shows what is recorded")

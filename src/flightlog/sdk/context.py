@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextvars
 from json.encoder import encode_basestring_ascii as quote
 
+from . import redact
+
 
 class Scope:
     """One place in one run.
@@ -24,6 +26,7 @@ class Scope:
     def __init__(self, run: str, stage: str = "") -> None:
         if not stage.isascii():
             stage = stage.encode("utf-8", "backslashreplace").decode("utf-8")  # no lone surrogates
+        stage = redact.text(stage)
         self.run, self.stage = run, stage
         self.tail = ',"r":"%s"' % run if not stage else ',"r":"%s","s":%s' % (run, quote(stage))
 

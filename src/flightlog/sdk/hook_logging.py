@@ -194,8 +194,8 @@ def _journal_slowly(record: logging.LogRecord, message: object, now: int, event:
 def _new_site(record: logging.LogRecord, key: tuple[int, str, int, str]) -> str:
     site = '{"k":"log","lv":%d,"lg":%s,"f":%s,"ln":%d,"fn":%s' % (
         record.levelno,
-        quote(plain(str(record.name))),
-        quote(plain(str(record.pathname))),
+        quote(redact.text(plain(str(record.name)))),
+        quote(redact.text(plain(str(record.pathname)))),
         record.lineno or 0,
         quote(plain(str(record.funcName or ""))),
     )
@@ -210,3 +210,6 @@ def _extra(record: logging.LogRecord, event: Event | None) -> dict[str, Any]:
     if event is not None:
         return event[1]
     return {str(key): value for key, value in record.__dict__.items() if key not in _standard}
+
+
+redact.on_change(_sites.clear)

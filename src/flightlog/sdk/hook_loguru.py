@@ -12,7 +12,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
-from . import redact, streams
+from . import streams
 from .context import current
 from .hook_logging import dispatch
 from .recorder import recorder
@@ -46,7 +46,7 @@ def _journal(record: dict[str, Any]) -> int:
         "t": now,
         "lv": level,
         "lg": str(record["name"] or ""),
-        "m": redact.text(records.safe_text(record["message"], 65536)),
+        "m": records.safe_text(record["message"], 65536),
         "r": scope.run,
         "th": record["thread"].name,
         "f": record["file"].path,
@@ -56,7 +56,7 @@ def _journal(record: dict[str, Any]) -> int:
     if scope.stage:
         payload["s"] = scope.stage
     if record["extra"]:
-        payload["x"] = redact.fields(dict(record["extra"]))
+        payload["x"] = dict(record["extra"])
     exception = record["exception"]
     if exception is not None and exception.value is not None:
         payload["e"] = records.exception(exception.value, exception.traceback)

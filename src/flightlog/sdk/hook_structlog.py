@@ -13,7 +13,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
-from . import redact, streams
+from . import streams
 from .context import current
 from .hook_logging import dispatch
 from .recorder import recorder
@@ -72,7 +72,7 @@ def _journal(method: str, event: object, fields: dict[str, Any], problem: BaseEx
         "t": now,
         "lv": level,
         "lg": "structlog",
-        "m": redact.text(records.safe_text(event, 65536)),
+        "m": records.safe_text(event, 65536),
         "r": scope.run,
         "th": threading.current_thread().name,
     }  # type: dict[str, Any]
@@ -82,7 +82,7 @@ def _journal(method: str, event: object, fields: dict[str, Any], problem: BaseEx
     if scope.stage:
         payload["s"] = scope.stage
     if fields:
-        payload["x"] = redact.fields(fields)
+        payload["x"] = fields
     if problem is not None:
         payload["e"] = records.exception(problem)
     return recorder.writer.append(encode(payload), level)

@@ -158,8 +158,8 @@ def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> Sit
     text = redact.text(message)
     piece = '{"k":"log","lv":%d,"lg":%s,"f":%s,"ln":%d,"fn":%s,"m":%s' % (
         level,
-        quote(plain(logger.name)),
-        quote(plain(code.co_filename)),
+        quote(redact.text(plain(logger.name))),
+        quote(redact.text(plain(code.co_filename))),
         frame.f_lineno or 0,
         quote(code.co_name),
         quote(plain(text[:MAX_MESSAGE])),
@@ -203,3 +203,11 @@ def _write_large(
     if problem is not None:
         record["e"] = records.exception(problem)
     return recorder.writer.append(encode(record), level)
+
+
+def _rules_changed() -> None:
+    for sites in list(_sites.values()):
+        sites.clear()
+
+
+redact.on_change(_rules_changed)

@@ -45,7 +45,7 @@ def thread(name: str | None) -> str:
     """Return the piece that names a thread; empty without a name."""
     piece = threads.get(name)
     if piece is None:
-        piece = ',"th":%s' % quote(plain(str(name))) if name else ""
+        piece = ',"th":%s' % quote(redact.text(plain(str(name)))) if name else ""
         if len(threads) >= MAX_NAMES:
             threads.clear()
         threads[name] = piece
@@ -70,7 +70,7 @@ def fields(values: dict[str, Any]) -> str:
         kind = type(value)
         if kind is str:
             if len(value) > HARMLESS_LENGTH or "=" in value or ":" in value:
-                value = _redacted(value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "...")
+                value = _redacted(value) if len(value) <= MAX_VALUE else redact.cut(value, MAX_VALUE)
             value = quote(value if value.isascii() else plain(value))
         elif kind is int:
             if not _LEAST <= value < _BIG:
@@ -84,14 +84,24 @@ def fields(values: dict[str, Any]) -> str:
         elif kind is bool:
             value = "true" if value else "false"
         else:
-            value = encode({"x": redact.fields(clean_value(value))})[5:-1].decode("ascii")
+            value = encode({"x": clean_value(value)})[5:-1].decode("ascii")
         text = f"{text}{name}{value}"
     return text
 
 
 def _new_key(key: str) -> str:
     """Return a field name's piece; remembered only if the field is no secret, so that what is remembered needs no second look."""
-    name = ",%s:" % quote(plain(key)[:256])
+    name = ",%s:" % quote(redact.text(plain(key))[:256])
     if len(_keys) < MAX_NAMES and not redact.is_secret_key(key):
         _keys[key] = name
     return name
+
+
+def _rules_changed() -> None:
+    global HARMLESS_LENGTH
+    _keys.clear()
+    threads.clear()
+    HARMLESS_LENGTH = redact.harmless_length()
+
+
+redact.on_change(_rules_changed)

@@ -16,6 +16,7 @@ from ..config import switch
 from ..config.control import DISABLED, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
 from ..journal.encode import encode
 from ..journal.writer import Writer
+from . import redact
 from .context import Scope, current
 
 TYPE_CHECKING = False
@@ -97,6 +98,7 @@ class Recorder:
                 if self.writer is None or self.scope is None:
                     self._start()
                 self.control.look()
+                redact.look(identity.control_path(self._config or ""))
                 self.page = self.control.page
                 self.check_at = now + LOOK_EVERY_NS
             state = self.page[STATE]

@@ -1,7 +1,8 @@
 """Connections to PostgreSQL, and what its errors mean to us.
 
 Invariants: a connection that says nothing is found dead within 30 s; every statement and every wait for a lock has a bound; a DSN is
-never printed with its password. Owns: opening connections and translating SQLSTATEs into the tree of `errors`. Leaves SQL to its callers.
+never printed with its password. Owns: opening connections and translating SQLSTATEs into the tree of `errors`. Leaves SQL to its callers, which
+server is the right one to `tls`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
+from .. import redact
 from ..errors import (
     Fenced,
     PoisonRecord,
@@ -20,6 +22,7 @@ from ..errors import (
     SinkMisconfigured,
     SinkUnavailable,
 )
+from . import tls
 
 Connection = psycopg.Connection[Any]
 CONNECT_SECONDS = 5
@@ -53,7 +56,7 @@ def connect(
     """Open a connection. Times are UTC in it.
 
     Args:
-        dsn: a libpq connection string or URI.
+        dsn: a libpq connection string or URI; a `config.dsn.Dsn` says whether insecure connections are allowed.
         name: application_name, by which the server's operator knows us.
         autocommit: whether each statement commits by itself.
         statement_seconds: the longest a statement may take.
@@ -61,15 +64,20 @@ def connect(
 
     Blocks for at most 5 s per address. Raises SinkUnavailable, SinkMisconfigured.
     """
+    _parsed(dsn)
+    known = tls.secured(dsn, getattr(dsn, "insecure", False))
+    options = {key: value for key, value in _DEFAULTS.items() if key not in known}
+    more = {"row_factory": row_factory} if row_factory is not None else {}
     try:
-        known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
-        options = {key: value for key, value in _DEFAULTS.items() if key not in known}
-        more = {"row_factory": row_factory} if row_factory is not None else {}
         connection = psycopg.connect(
-            conninfo.make_conninfo(dsn, application_name=name, **options), autocommit=True, **more
+            conninfo.make_conninfo("", **{**known, **options, "application_name": name}), autocommit=True, **more
         )
     except psycopg.Error as problem:
-        raise translate(problem, f"cannot connect to {masked(dsn)}") from problem
+        error = translate(problem, f"cannot connect to {masked(dsn)}")
+        hint = tls.explained(error.message)
+        if hint:
+            raise SinkMisconfigured(error.message, hint, error.sqlstate) from problem
+        raise error from problem
     try:
         milliseconds = str(int(statement_seconds * 1000))
         connection.execute(_SETTINGS, (milliseconds, str(LOCK_SECONDS * 1000), "120000"))
@@ -80,20 +88,40 @@ def connect(
     return connection
 
 
+def _parsed(dsn: str) -> dict[str, Any]:
+    """Return a DSN's parameters. Raises SinkMisconfigured, without what libpq says: it quotes from the middle of a password."""
+    try:
+        known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
+    except psycopg.Error:
+        known = {}
+        wrong = True
+    else:
+        # A URL whose password has a character that must be written as %XX is taken apart at the wrong place.
+        wrong = "@" in str(known.get("host", "")) or (
+            "password" not in known and "@" in dsn and redact.text(dsn) != dsn
+        )
+    if wrong:
+        raise SinkMisconfigured(
+            "the connection string of the database cannot be read",
+            "in a URL, write @ / : ? # of a password as %40 %2F %3A %3F %23; in key=value form, put quotes around it",
+        )
+    return known
+
+
 def masked(dsn: str) -> str:
     """Return *dsn* as it may be printed: no password, no other secret parameter."""
     try:
-        known = conninfo.conninfo_to_dict(dsn)
-    except psycopg.Error:
+        known = tls.parse(dsn)
+    except SinkMisconfigured:
         return "the configured database"
-    shown = [f"{key}={known[key]}" for key in ("host", "port", "dbname", "user") if known.get(key)]
+    shown = [f"{key}={known[key]}" for key in ("service", "host", "port", "dbname", "user") if known.get(key)]
     return " ".join(shown) or "the default database"
 
 
 def translate(problem: psycopg.Error, during: str) -> SinkError:
     """Return our error for psycopg's; *during* says what failed."""
     state = problem.sqlstate or ""
-    text = f"{during}: {_text(problem)}"
+    text = redact.text(f"{during}: {_text(problem)}")
     if state == "FL001":
         return Fenced(text, "another agent took over this node; nothing needs to be done", state)
     if state == "FL002":
@@ -104,10 +132,12 @@ def translate(problem: psycopg.Error, during: str) -> SinkError:
         missing = state in ("42P01", "42883", "3F000")
         hint = "run: flightlog db migrate" if missing else "check the DSN, the password and the rights of its user"
         return SinkMisconfigured(text, hint, state)
+    if state == "57014":
+        return SinkUnavailable(text, "ask for less, or allow more time: database.read_timeout in config.yml", state)
     if state.startswith(_GONE) or state in _GONE_EXACT or not state:
         if re.search(r"password authentication failed|no password supplied|does not exist", text):
             return SinkMisconfigured(text, "check the DSN, the password and the rights of its user", state)
-        return SinkUnavailable(text, "is the server running? It is tried again by itself", state)
+        return SinkUnavailable(text, "is the server running, and can it be reached from here?", state)
     return SinkUnavailable(text, "", state)
 
 
@@ -115,4 +145,5 @@ def _text(problem: psycopg.Error) -> str:
     """Return the first lines of the server's or libpq's message, in one line."""
     words = problem.diag.message_primary or str(problem) or type(problem).__name__
     detail = problem.diag.message_detail
+    words = re.sub(r"\s*Is the server running[^?]*\?", "", words)  # libpq asks; the hint does
     return " ".join((words + (f" ({detail})" if detail else "")).split())[:500]

@@ -91,6 +91,11 @@ class EmbeddedServer:
         account = pg_programs.account()
         try:
             return self._start(account, fast)
+        except PermissionError as problem:
+            raise EmbeddedError(
+                f"the embedded PostgreSQL in {self.folder} is not this user's: {problem.filename}: {problem.strerror}",
+                "ask as the user it belongs to, or set FLIGHTLOG_HOME to a directory of yours, or use a server: FLIGHTLOG_DSN",
+            ) from problem
         except (OSError, subprocess.SubprocessError) as problem:
             raise EmbeddedError(
                 f"the embedded PostgreSQL in {self.folder} cannot be started: {problem}", self._hint()

@@ -16,7 +16,7 @@ import psycopg
 
 from .._version import __version__
 from ..errors import CommitUnknown, Fenced, PositionConflict, SinkError, SinkUnavailable
-from . import partitions
+from . import partitions, roles
 from .db import Connection, connect, masked, translate
 from .queries import named
 
@@ -37,11 +37,13 @@ class PostgresSink:
 
     Args:
         dsn: libpq connection string.
+        role: what to act as, when who logs in may; empty: as who logs in.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, role: str = roles.WRITER) -> None:
         self.dsn = dsn
         self.place = masked(dsn)
+        self.role = role
         self.node = ""
         self.epoch = 0
         self.store_id = ""
@@ -54,6 +56,8 @@ class PostgresSink:
         self.node = node
         connection = connect(self.dsn, f"flightlog agent {node}"[:63])
         try:
+            if self.role:
+                roles.take(connection, self.role)
             connection.execute(self._sql["durable"].encode())
             row = connection.execute(
                 self._sql["open"].encode(), {"node": node, "pid": pid, "version": __version__}
@@ -70,6 +74,10 @@ class PostgresSink:
         """Return what is known of *writers*: writer -> StoredPosition."""
         rows = self._fetch("positions", writers=list(writers))
         return {row[0]: StoredPosition(*row[1:]) for row in rows}
+
+    def owners(self, writers: Sequence[str]) -> dict[str, int]:
+        """Return the uid of *writers* as it was first stored."""
+        return dict(self._fetch("owners", writers=list(writers)))
 
     def run_positions(self, runs: Sequence[str]) -> dict[str, int]:
         """Return the next `pos` of *runs* on this node."""
@@ -102,12 +110,12 @@ class PostgresSink:
         """Say that this agent lives. Raises Fenced when a newer one has the node."""
         connection = self._usable()
         try:
-            done = connection.execute(
+            row = connection.execute(
                 self._sql["beat"].encode(), {"node": self.node, "epoch": self.epoch, "status": json.dumps(status)}
-            )
+            ).fetchone()
         except psycopg.Error as problem:
             raise translate(problem, "cannot write the heartbeat") from problem
-        if done.rowcount == 0:
+        if row is None or not row[0]:
             raise Fenced(f"a newer agent ships for node {self.node}", "", "FL001")
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 `NNNN_pre_verb_noun.sql` runs before the new version of the program does, `NNNN_post_...` when the old one is gone.
 Invariants: safe when two start at once (an advisory lock); idempotent; an applied file that has changed since is an error, not a guess;
-tables that are not named pipeline_* are never touched. Owns: table pipeline_migrations. Leaves day partitions to `partitions`.
+tables that are not named pipeline_* are never touched. Owns: table pipeline_migrations. Leaves day partitions to `partitions`, rights to `roles`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import psycopg
 
 from .._version import __version__
 from ..errors import SinkMisconfigured
-from . import partitions
+from . import partitions, roles
 from .db import Connection, connect, masked, translate
 
 ADVISORY_LOCK = 0x666C6967  # "flig"
 OLDEST_SERVER = 150000
 _NAME = re.compile(r"(\d{4})_(pre|post)_[a-z]+(_[a-z]+)+\.sql")
 _RECORD = "INSERT INTO pipeline_migrations (name, checksum, version) VALUES ('{name}', '{checksum}', '{version}');"
+_APPLIED = "SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM "
+_FROM_TABLE, _FROM_FUNCTION = _APPLIED + "pipeline_migrations", _APPLIED + "pipeline_schema_v1()"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS pipeline_migrations (
     name       text PRIMARY KEY,
@@ -65,22 +67,29 @@ def print_sql() -> str:
     for item in migrations():
         record = _RECORD.format(name=item.name, checksum=item.checksum, version=__version__)
         parts.append(f"BEGIN;\n-- {item.name}\n{item.text.strip()}\n{record}\nCOMMIT;")
+    parts.append(
+        "-- roles and rights: may be repeated at any time; needs a role that may create roles\n" + roles.as_sql()
+    )
     return "\n\n".join(parts) + "\n"
 
 
-def migrate(dsn: str) -> list[str]:
-    """Bring the database to this version's schema, day partitions included; return the names of what was applied.
+def migrate(dsn: str, with_roles: bool = True) -> list[str]:
+    """Bring the database to this version's schema, day partitions and rights included; return the names of what was applied.
+
+    Args:
+        dsn: whose tables are to be ours.
+        with_roles: whether the roles are wanted; what our rights do not reach to is left undone, and `roles.standing` tells it.
 
     Blocks while another one migrates. Raises SinkUnavailable, SinkMisconfigured.
     """
     with connect(dsn, "flightlog migrate", statement_seconds=3600) as connection:
         try:
-            return _migrate(connection)
+            return _migrate(connection, with_roles)
         except psycopg.Error as problem:
             raise translate(problem, f"cannot migrate {masked(dsn)}") from problem
 
 
-def _migrate(connection: Connection) -> list[str]:
+def _migrate(connection: Connection, with_roles: bool) -> list[str]:
     if connection.info.server_version < OLDEST_SERVER:
         raise SinkMisconfigured(
             f"PostgreSQL {connection.info.server_version // 10000} is too old", "PostgreSQL 15 or newer is needed"
@@ -103,6 +112,8 @@ def _migrate(connection: Connection) -> list[str]:
                     (item.name, item.checksum, __version__),
                 )
             done.append(item.name)
+        if with_roles:
+            roles.ensure(connection)
         partitions.ensure_ahead(connection)
         return done
     finally:
@@ -114,8 +125,10 @@ def status(dsn: str) -> list[Status]:
     """Return every migration of this version and whether the database has it; changes nothing."""
     with connect(dsn, "flightlog migrate") as connection:
         try:
-            there = connection.execute("SELECT to_regclass('pipeline_migrations') IS NOT NULL").fetchone()
-            known = _known(connection) if there and there[0] else {}
+            there = connection.execute(
+                "SELECT to_regclass('pipeline_migrations') IS NOT NULL, to_regprocedure('pipeline_schema_v1()') IS NOT NULL"
+            ).fetchone()
+            known = _known(connection, _FROM_FUNCTION if there[1] else _FROM_TABLE) if there and there[0] else {}
         except psycopg.Error as problem:
             raise translate(problem, f"cannot look at {masked(dsn)}") from problem
     return [
@@ -124,12 +137,9 @@ def status(dsn: str) -> list[Status]:
     ]
 
 
-def _known(connection: Connection) -> dict[str, tuple[str, str]]:
-    rows = connection.execute(
-        "SELECT name, checksum, to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-        " FROM pipeline_migrations"
-    )
-    return {name: (checksum, at) for name, checksum, at in rows}
+def _known(connection: Connection, statement: str = _FROM_TABLE) -> dict[str, tuple[str, str]]:
+    """Return what was applied; by the function where one may have no rights on the table."""
+    return {name: (checksum, at) for name, checksum, at in connection.execute(statement.encode())}
 
 
 def _same(item: Migration, applied: str) -> None:

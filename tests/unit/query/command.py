@@ -21,7 +21,7 @@ class Command:
     """
 
     def __init__(self, dsn, home, **more):
-        hidden = ("FLIGHTLOG_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER", "LESS")
+        hidden = ("FLIGHTLOG_", "PYTHONUNBUFFERED", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "PAGER", "LESS")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         self.environment.update(FLIGHTLOG_HOME=str(home), FLIGHTLOG_AGENT="never", FLIGHTLOG_NODE="testnode", TZ="UTC")
         self.environment.update(more)

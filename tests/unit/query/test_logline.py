@@ -1,5 +1,6 @@
 """How log lines look."""
 
+import builtins
 import io
 import json
 from datetime import datetime, timedelta, timezone
@@ -111,9 +112,38 @@ def test_a_traceback_reads_as_python_prints_it():
     assert found == [text for text in expected if text not in marks]
 
 
+def test_the_members_of_a_group_are_shown():
+    group = builtins.ExceptionGroup
+    data = exception(group("two failed", [ValueError("a\nb"), group("inner", [KeyError("k")])]))
+    assert [member["type"] for member in data["group"]] == ["ValueError", "ExceptionGroup"]
+    assert data["group"][1]["group"][0]["message"] == "'k'"
+    assert "group" not in data["group"][0]
+    assert traceback_lines(data) == [
+        "ExceptionGroup: two failed (2 sub-exceptions)",
+        "  -- 1 of 2 --",
+        "  ValueError: a",
+        "  b",
+        "  -- 2 of 2 --",
+        "  ExceptionGroup: inner (1 sub-exception)",
+        "    -- 1 of 1 --",
+        "    KeyError: 'k'",
+    ]
+
+
+def test_a_group_of_groups_is_bounded():
+    many = builtins.ExceptionGroup("leaf", [ValueError(n) for n in range(99)])
+    for _ in range(8):
+        many = builtins.ExceptionGroup(
+            "node", [builtins.ExceptionGroup("x", [ValueError(n)]) for n in range(9)] + [many]
+        )
+    assert json.dumps(exception(many)).count('"type"') <= 50
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        {"group": "x"},
+        {"group": [1, {"group": 3}]},
         {},
         {"type": None},
         {"frames": "x", "cause": 3},

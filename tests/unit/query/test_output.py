@@ -93,3 +93,23 @@ def test_tables_are_aligned_and_leave_out_what_can_be_spared(monkeypatch):
     assert output.table(rows, {1}, (2,)) == ["NAME     N", "a     1000", "bb       5"]
     assert output.table(rows, {1})[1] == "a     1000  ..."
     assert all(len(line) <= 15 for line in output.table(rows, {1}))
+
+
+def test_wide_characters_take_two_columns(monkeypatch):
+    rows = [["NAME", "N"], ["日本", "1"], ["e\u0301", "2"], ["abc", "3"]]
+    assert [line.rpartition(" ")[0] for line in output.table(rows, set())] == ["NAME ", "日本 ", "e\u0301    ", "abc  "]
+    assert output.cut("日本語日本語", 8) == "日本..."
+    assert output.columns_of("👩\u200d🚀") == 4
+    monkeypatch.setenv("COLUMNS", "7")
+    assert all(output.columns_of(line) <= 7 for line in output.table([["日本語", "日本語"]], set()))
+
+
+def test_times_in_a_table_are_short():
+    import datetime
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert output.moment(now, utc=True) == f"{now:%H:%M:%S}"
+    old = now.replace(year=now.year - 1)
+    assert output.moment(old, utc=True) == f"{old:%Y-%m-%d}"
+    other = now.replace(month=1 if now.month > 1 else 2, day=5)
+    assert output.moment(other, utc=True) == f"{other:%b %d %H:%M}"

@@ -1,4 +1,4 @@
--- What the agent asks of the store besides COPY and the functions of migration 0003.
+-- What the agent asks of the store: COPY, and functions; its role has no other rights.
 
 -- name: open
 SELECT epoch, store_id::text FROM pipeline_agent_open_v1(%(node)s, %(pid)s, %(version)s)
@@ -8,11 +8,16 @@ SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit
                                         ELSE current_setting('synchronous_commit') END, false)
 
 -- name: positions
-SELECT replace(writer_id::text, '-', ''), segno, byte_offset, next_seq, highest_n, dropped, closed_at IS NOT NULL
-  FROM pipeline_writers WHERE writer_id = ANY (%(writers)s::uuid[])
+SELECT writer, segno, byte_offset, next_seq, highest_n, dropped, closed FROM pipeline_positions_v1(%(writers)s::uuid[])
+
+-- name: owners
+SELECT writer, uid FROM pipeline_writer_owners_v1(%(writers)s::uuid[])
 
 -- name: run_positions
-SELECT run_id, next_pos FROM pipeline_run_positions WHERE node = %(node)s AND run_id = ANY (%(runs)s)
+SELECT run_id, next_pos FROM pipeline_run_positions_v1(%(node)s, %(runs)s)
+
+-- name: partitions
+SELECT day FROM pipeline_partitions_ensure_v1(%(days)s::integer[]) AS made (day)
 
 -- name: copy_logs
 COPY pipeline_logs (run_id, ts, pos, seq, writer_id, levelno, level, logger, message, stage, source, pid, thread, file, line, func,
@@ -35,4 +40,4 @@ SELECT pipeline_ship_commit_v1(%(node)s, %(epoch)s, %(writers)s::jsonb, %(runs)s
 SELECT pipeline_runs_lost_v1(%(node)s, %(known)s)
 
 -- name: beat
-UPDATE pipeline_agents SET heartbeat_at = now(), status = %(status)s::jsonb WHERE node = %(node)s AND epoch = %(epoch)s
+SELECT pipeline_agent_beat_v1(%(node)s, %(epoch)s, %(status)s::jsonb)

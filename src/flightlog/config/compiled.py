@@ -1,0 +1,112 @@
+"""Compiled settings: what config.yml says to processes that cannot read YAML, as JSON beside the control page (DESIGN D13).
+
+    <home>/control/<key>.json     {"v": 1, "config": {"path", "size", "mtime_ns"}, "settings": {"logging": {...}}}
+
+Invariants: 0600, replaced by rename, so that a reader sees an old or a new one, never half of one; written only from a config file that is valid, so
+that a typing error does not take rules away; holds no password and no DSN. `config` says of which state of which file it was made: by that its makers
+(agent, `flightlog run`) know whether there is anything to do. A reader takes what lies there: rules of a moment ago are better than none.
+Broken, missing, of another version: the defaults. Owns: the file, both sides. Leaves YAML to `settings`. Standard library only; readers never raise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from .. import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+MAX_BYTES = 256 << 10
+
+
+def path_for(control_path: str) -> str:
+    """Return where the settings lie that belong to a control page."""
+    return os.path.splitext(control_path)[0] + ".json"
+
+
+def state_of(config: str) -> dict[str, Any]:
+    """Return what tells one state of a config file from another; a missing one has the size -1."""
+    path = os.path.abspath(config) if config else ""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return {"path": path, "size": -1, "mtime_ns": 0}
+    return {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def read(path: str) -> dict[str, Any] | None:
+    """Return the whole content, None when there is none that can be used."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        try:
+            data = os.read(fd, MAX_BYTES + 1)
+        finally:
+            os.close(fd)
+        found = json.loads(data) if len(data) <= MAX_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if isinstance(found, dict) and found.get("v") == VERSION and isinstance(found.get("settings"), dict):
+        return found
+    return None
+
+
+def is_current(path: str, config: str) -> bool:
+    """Tell whether *path* was made of the config file in its present state."""
+    found = read(path)
+    return found is not None and found.get("config") == state_of(config)
+
+
+def write(path: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Replace the file. Raises OSError."""
+    data = json.dumps({"v": VERSION, "config": state, "settings": settings}).encode("ascii")
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    temporary = "%s.%d" % (path, os.getpid())
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+class Compiled:
+    """The settings as one process has taken them.
+
+    Attributes:
+        loaded: whether any were taken.
+    """
+
+    __slots__ = ("_seen", "loaded")
+
+    def __init__(self) -> None:
+        self.loaded = False
+        self._seen: tuple[object, ...] = ()
+
+    def look(self, path: str) -> bool:
+        """Take what *path* holds if it has changed since the last look; tell whether anything is different now. Never raises."""
+        try:
+            status = os.stat(path)
+            seen = (path, status.st_ino, status.st_size, status.st_mtime_ns)  # type: tuple[object, ...]
+        except (OSError, ValueError):
+            seen = (path,)
+        if seen == self._seen or not (self.loaded or len(seen) > 1):
+            return False
+        self._seen = seen
+        found = read(path) if len(seen) > 1 else None
+        if found is None and not self.loaded:
+            return False
+        try:
+            logging = (found or {}).get("settings", {}).get("logging")
+            redact.configure(logging.get("redact") if isinstance(logging, dict) else None)
+        except Exception:
+            redact.configure(None)
+        self.loaded = found is not None
+        return True
