@@ -114,6 +114,20 @@ def reuse_pid(world, which):
 
 
 @action
+def captured(world, capture, count, size, last):
+    world.captured(world.capture(capture), count, size, last)
+
+
+@action
+def kill_capture(world, capture, calls, part):
+    """Keeper and shim die, at a system call or in the middle of a write."""
+    chosen = world.capture(capture)
+    chosen.process.trap = (calls, lambda name: part / 8)
+    world.captured(chosen, 3, 50)
+    world.kernel.kill(chosen.process)
+
+
+@action
 def agent_round(world, agent, seconds, spare):
     world.agent_round(world.seat(agent), seconds, spare)
 

@@ -115,7 +115,7 @@ class Disk:
             raise OSError(errno.ENOSPC, "disk full")
         taken = data[:room]
         begin = inode.append(taken, now)
-        if len(taken) == len(data) and inode.path.endswith(".seg"):
+        if len(taken) == len(data) and inode.path.endswith((".seg", ".cap")):
             found = ID.search(data)
             if found:
                 inode.placed[int(found.group(1))] = (begin, bytes(data))
@@ -151,6 +151,6 @@ class Disk:
         self.names = names
         self.durable_names = dict(names)
 
-    def segments(self):
+    def segments(self, suffixes=(".seg",)):
         """The segments there are, by path."""
-        return {path: inode for path, inode in sorted(self.names.items()) if path.endswith(".seg")}
+        return {path: inode for path, inode in sorted(self.names.items()) if path.endswith(suffixes)}

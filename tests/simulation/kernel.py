@@ -26,7 +26,7 @@ class Killed(BaseException):
 
 
 class Process:
-    """One process. `trap`: (calls to go, action); the action returns None, or which part of a write is still made before the process dies."""
+    """One process. `trap`: (calls to go or a call's name, action); the action returns None, or which part of a write is still made before the process dies."""
 
     def __init__(self, pid, start):
         self.pid, self.start = pid, start
@@ -123,7 +123,10 @@ class Kernel:
         self.wall_ns += 5_000
         if process.trap is not None:
             left, action = process.trap
-            if left > 0:
+            if isinstance(left, str):
+                if left != name:
+                    return None
+            elif left > 0:
                 process.trap = (left - 1, action)
                 return None
             process.trap = None

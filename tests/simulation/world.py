@@ -14,8 +14,10 @@ from flightlog.agent.agent import Agent
 from flightlog.agent.upkeep import Upkeep
 from flightlog.errors import Fenced, FlightlogError
 from flightlog.journal import writer as writer_module
+from flightlog.journal.capture import CaptureWriter
 from flightlog.journal.encode import encode
 from flightlog.journal.writer import Writer
+from flightlog.system import os
 
 from .database import Database, FakeSink
 from .kernel import Kernel, Killed
@@ -26,6 +28,8 @@ SMALL = {
     "flightlog.journal.writer.CHECK_MASK": 3,
     "flightlog.agent.journal_tail.CHUNK_BYTES": 700,
     "flightlog.agent.journal_tail.BLOCK_ROWS": 3,
+    "flightlog.agent.capture_tail.BLOCK_ROWS": 3,
+    "flightlog.agent.capture_tail.WINDOW_BYTES": 1000,
 }
 KINDS = ("log", "log", "log", "event", "poison", "broken", "large")
 
@@ -62,7 +66,7 @@ class World:
         self.kernel = Kernel(seed)
         self.database = Database(self.kernel)
         self.model = Model(self)
-        self.programs, self.seats = [], []
+        self.programs, self.captures, self.seats = [], [], []
         self.batch_rows, self.rotate_bytes = batch_rows, rotate_bytes
         self._runs = itertools.count(1)
         self._patches = [mock.patch(name, value) for name, value in SMALL.items()]
@@ -173,6 +177,57 @@ class World:
         finally:
             process.trap = held
             self.kernel.current = process
+
+    # -- captures -------------------------------------------------------------------------------------------------
+
+    def capture(self, number):
+        """One of the captures that go on, a new one if there is none."""
+        living = [capture for capture in self.captures if capture.alive]
+        return living[number % len(living)] if living else self.start_capture()
+
+    def start_capture(self):
+        process = self.kernel.spawn()
+        run = "%026d" % next(self._runs)
+        meta = {"stream": "stdout", "run": run, "pipeline": "captured", "keeper": [process.pid, process.start]}
+        meta.update(boot="%032x" % self.kernel.boot, uid=0, node="sim")
+        writer = CaptureWriter("/spool", meta, self.rotate_bytes)
+        capture = Program(self, process, writer, run)
+        self.captures.append(capture)
+
+        def open_():
+            try:
+                os.makedirs("/spool", exist_ok=True)
+                writer.open()
+            except OSError:
+                self.kernel.kill(process)  # the command then runs without us
+
+        self.kernel.as_process(process, open_)
+        return capture
+
+    def captured(self, capture, count, size, last=False):
+        """The command says some lines; what the capture cannot take goes to the console only. *last*: an unfinished one, then it ends."""
+        for number in range(count if capture.alive else 0):
+            record = self.model.new_record("line", capture.run, size)
+            ending = last and number == count - 1
+            taken = self.kernel.as_process(capture.process, self._take_line, capture.writer, record, ending)
+            record.accepted = bool(taken)
+            if not capture.alive:
+                return
+        if last and capture.alive:
+            self.kernel.as_process(capture.process, capture.writer.end)
+            self.kernel.kill(capture.process)
+
+    def _take_line(self, writer, record, last):
+        if writer.size() > writer.rotate_bytes and not writer.rotate():
+            return False
+        data = record.payload if last else record.payload + b"\n"
+        try:
+            if os.write(writer.fd, data) != len(data):
+                return False
+        except OSError:
+            return False
+        writer.stamp(writer.size())
+        return True
 
     # -- agents ---------------------------------------------------------------------------------------------------
 
@@ -299,7 +354,7 @@ class World:
         database.finish_late()
         database.plan, database.terminates = None, True
         database.start()
-        for program in self.programs:
+        for program in [*self.programs, *self.captures]:
             kernel.kill(program.process)
         for seat in self.seats:
             if seat.process.alive:
