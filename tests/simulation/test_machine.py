@@ -48,7 +48,12 @@ quick = st.one_of(
         st.just("kill_in_append"),
         st.fixed_dictionaries({"program": which, "calls": few, "part": st.integers(0, 8), "kind": kinds}),
     ),
-    st.tuples(st.just("captured"), st.fixed_dictionaries({"capture": which, "count": st.integers(1, 6), "size": st.just(90), "last": st.booleans()})),
+    st.tuples(
+        st.just("captured"),
+        st.fixed_dictionaries(
+            {"capture": which, "count": st.integers(1, 6), "size": st.just(90), "last": st.booleans()}
+        ),
+    ),
     st.tuples(st.just("second_agent"), st.just({})),
     st.tuples(st.just("database_kill"), st.just({"lost_commits": 0})),
     st.tuples(
@@ -115,7 +120,9 @@ class Delivery(RuleBasedStateMachine):
     kill_in_append = told("kill_in_append", program=which, calls=few, part=st.integers(0, 8), kind=kinds)
     interrupt_append = told("interrupt_append", program=which, calls=few, inner=inner)
     reuse_pid = told("reuse_pid", which=which)
-    captured = told("captured", capture=which, count=st.integers(1, 8), size=st.sampled_from([10, 200]), last=st.booleans())
+    captured = told(
+        "captured", capture=which, count=st.integers(1, 8), size=st.sampled_from([10, 200]), last=st.booleans()
+    )
     kill_capture = told("kill_capture", capture=which, calls=few, part=st.integers(0, 8))
     agent_round = told("agent_round", agent=which, seconds=seconds, spare=spare)
     agent_rounds = told("agent_rounds", agent=which, count=st.integers(2, 5))
