@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench faults dev clean needs
+.PHONY: help demo test test-newest lint bench faults mutants dev clean needs
 help:
 	@sed -n '2,4p' Makefile
 
@@ -77,6 +77,9 @@ lint: $(VENV)/.lint $(VENV)/.test
 
 faults: $(VENV)/.test
 	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)
+
+mutants: $(VENV)/.test
+	$(BIN)/python tests/mutants/breaking.py $(MUTANT)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -46,7 +46,7 @@ class Database:
         self.past = []  # states before each commit
         self.terminates = True  # whether the old agent's backend can be ended
         self.commits = 0
-        self.plan = None  # (calls to go, "before" or "after"): a network cut
+        self.plan = None  # (calls to go or a call's name, "before", "after" or "late"): a network cut
         self.late = None  # a COMMIT that the server has received and not worked on yet
         self.generation = 0  # counts losses of memory
 
@@ -136,7 +136,10 @@ class FakeSink:
             raise SinkUnavailable("the connection is gone")
         if database.plan is not None:
             left, when = database.plan
-            if left > 0:
+            if isinstance(left, str):
+                if left != name:
+                    return False
+            elif left > 0:
                 database.plan = (left - 1, when)
                 return False
             database.plan = None

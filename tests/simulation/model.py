@@ -212,7 +212,9 @@ class Model:
                     assert row["gap"] == 0, f"{writer} declares a gap that was not"
             forgotten = world.hints_failed and world.database.generation
             own = state.runs.get(row["run"], {}).get("pipeline") == "flightlog"  # ends with its agent
-            if not own and writer not in self.cut_writers and not forgotten:  # whose files are gone is unproven for ever
+            if (
+                not own and writer not in self.cut_writers and not forgotten
+            ):  # whose files are gone is unproven for ever
                 assert row["at"].closed, f"{writer} is not closed"
         closed = {writer for writer, row in state.writers.items() if row["at"].closed}
         unknown = [path for path in world.kernel.disk.names if path.startswith("/spool/") and path[7:39] in closed]

@@ -133,6 +133,56 @@ HISTORIES = {
             ["agent_round", {"agent": 0, "seconds": 45.0, "spare": False}],
         ],
     ),
+    "threads take turns at each system call": (
+        (0, 40, 900),
+        [
+            [
+                "append_threads",
+                {"program": 0, "threads": 3, "each": 4, "schedule": [0, 1, 2, 1, 0, 2, 2, 0, 1, 0, 1, 2]},
+            ],
+            [
+                "append_threads",
+                {"program": 0, "threads": 4, "each": 5, "schedule": [3, 2, 1, 0, 1, 2, 3, 0, 0, 1, 1, 2, 2]},
+            ],
+        ],
+    ),
+    "a last word between the last read and the look at its writer": (
+        (0, 40, 9000),
+        [
+            ["append", {"program": 0, "kind": 0, "count": 1, "size": 10}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            [
+                "stop_agent_at",
+                {
+                    "agent": 0,
+                    "calls": "open proc",
+                    "inner": ["kill_in_append", {"program": 0, "calls": 40, "part": 0, "kind": 0}],
+                    **AT_REST,
+                },
+            ],
+        ],
+    ),
+    "segments are removed behind a writer that lives": (
+        (0, 40, 500),
+        [
+            ["rotate", {"program": 0}],
+            ["rotate", {"program": 0}],
+            ["agent_round", {"agent": 0, "seconds": 12.0, "spare": False}],
+            ["append", {"program": 0, "kind": 0, "count": 3, "size": 10}],
+            ["agent_round", {"agent": 0, "seconds": 12.0, "spare": False}],
+        ],
+    ),
+    "a commit that never arrived, and a spool that is short of room": (
+        (0, 40, 500),
+        [
+            ["append", {"program": 0, "kind": 0, "count": 1, "size": 10}],
+            ["agent_round", {"agent": 0, "seconds": 1.5, "spare": False}],
+            ["rotate", {"program": 0}],
+            ["rotate", {"program": 0}],
+            ["net_cut", {"calls": "commit", "when": "before"}],
+            ["agent_round", {"agent": 0, "seconds": 12.0, "spare": False}],
+        ],
+    ),
     "a captured line and a keeper that dies in the middle of the next one": (
         (5, 5, 500),
         [

@@ -112,7 +112,7 @@ class CaptureTail:
         window = WINDOW_BYTES
         if step.segno not in files.sizes and (step.segno, step.offset) != (0, 0):
             later = files.next_after(step.segno)
-            if later is not None:
+            if later is not None and not files.overlooked(step.segno, later):
                 step.gap += 1  # nobody can say how many lines
                 step.go_on(later)
         if self._text is None:
@@ -174,7 +174,7 @@ class CaptureTail:
             if data:
                 parts.append((number, offset, data))
                 room -= len(data)
-            if room <= 0 or later is None:
+            if room <= 0 or later is None or files.overlooked(number, later):
                 break
             number, offset = later, 0
         return parts

@@ -132,6 +132,8 @@ class JournalTail:
     def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
+            if later is not None and files.overlooked(step.segno, later):
+                return False
             if (step.segno, step.offset) != (0, 0) and (over or later is not None):
                 step.vanished()
             if later is None:
@@ -148,16 +150,10 @@ class JournalTail:
         return True
 
     def _is_ripe(self, files: Files, current: int, number: int) -> bool:
-        """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before.
-
-        Not while there is one in between: it was made while the directory was listed, and not seen.
-        """
-        if self._ripe != number and any(
-            os.path.exists(os.path.join(files.directory, segment_name(self.writer, between)))
-            for between in range(current + 1, number)
-        ):
-            return False
+        """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
         if self._ripe != number:
+            if files.overlooked(current + 1, number):
+                return False
             try:
                 fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
             except (OSError, SegmentError):
