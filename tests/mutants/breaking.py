@@ -45,7 +45,7 @@ def run(tests, mutant):
         env.setdefault("FLIGHTLOG_FAULT_SEED", "1")
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "", f"--timeout={TEST_SECONDS}", *tests]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=TEST_SECONDS * 4)
-        return done.returncode, done.stdout[-2000:]
+        return done.returncode, (done.stdout + done.stderr)[-3000:]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

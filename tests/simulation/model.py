@@ -46,7 +46,7 @@ class Model:
         record = self.records[number] = Record(number, kind, payload, text.encode())
         return record
 
-    def returned(self, record, n, program):
+    def returned(self, record, n):
         """A call of append returned (None: it did not, its process died)."""
         record.accepted = bool(n)
 
@@ -206,6 +206,9 @@ class Model:
             else:
                 raise AssertionError(f"record {record.number} ({record.kind}) of writer {writer} is lost")
         for writer, row in state.writers.items():
+            if writer not in wounded and writer not in self.cut_writers and not world.database.generation:
+                declared, counted = row["at"].dropped, self.drops.get(writer, 0)
+                assert declared >= counted, f"{writer} dropped {counted}, and declares {declared}"
             if writer not in wounded and writer not in self.cut_writers:
                 assert row["corrupt"] == 0, f"{writer} declares damage that was not"
                 if not world.database.generation:

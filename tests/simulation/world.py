@@ -110,15 +110,19 @@ class World:
             if not program.alive:
                 return
             record = self.model.new_record(kind, program.run, size)
+            before = program.writer._state
+            dropped = sum(before.dropped.values())
             n = self.kernel.as_process(program.process, program.writer.append, record.payload, 20)
-            self.model.returned(record, n, program)
+            self.model.returned(record, n)
+            if n and program.alive and program.writer._state is before:
+                self.model.drops[before.writer] = max(dropped, self.model.drops.get(before.writer, 0))
 
     def append_threads(self, program, threads, each, schedule):
         def work(kinds):
             for kind in kinds:
                 record = self.model.new_record(kind, program.run, 60)
                 n = program.writer.append(record.payload, 20)
-                self.model.returned(record, n, None)
+                self.model.returned(record, n)
 
         choose = self.kernel.choose
         tasks = [lambda kinds=[choose.choice(KINDS) for _ in range(each)]: work(kinds) for _ in range(threads)]
