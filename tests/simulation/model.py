@@ -199,8 +199,8 @@ class Model:
                 assert row and row["corrupt"] + row["gap"] > 0, (
                     f"record {record.number} was damaged and nothing says so"
                 )
-            elif record.number in self.destroyed:
-                continue
+            elif record.number in self.destroyed or (record.kind == "line" and writer in self.cut_writers):
+                continue  # raw lines next to destroyed bytes run into each other
             elif world.database.generation and record.number in removed:
                 assert row and row["gap"] > 0, f"record {record.number} was lost by the store and nothing says so"
             else:

@@ -98,6 +98,7 @@ class Delivery(RuleBasedStateMachine):
                     self.world.model.check_end()
             finally:
                 self.world.__exit__(None, None, None)
+                self.world = None  # hypothesis keeps its machines
 
     def _telling(self):
         return Telling(self)
