@@ -95,7 +95,8 @@ def status(output: str) -> None:
         click.echo(masked(dsn))
         for row in rows:
             click.echo(f"{row.name:45} {_word(row)}")
-        _print_standing(standing, used)
+        if not pending:
+            _print_standing(standing, used)
     if pending:
         if output == "short":
             problem = FlightlogError("the database does not have this version's schema", "flightlog db migrate")
