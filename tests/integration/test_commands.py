@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from flightlog import commands, identity
+from flightlog import commands
 from flightlog.errors import Fenced, SinkError, UsageError
 from flightlog.store.db import connect
 from flightlog.store.ingest import PostgresSink
@@ -13,7 +13,7 @@ from integration import logins
 from integration.logins import OPERATOR, READER, WRITER, as_user, login, refused
 from integration.shipping import execute, fetch
 
-RUN = identity.new_ulid()
+RUN = "01M86ZYTH9FGWWWGERS15X8FFQ"
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_what_no_command_can_be_is_said_at_once(operator, wrong):
     assert caught.value.hint
 
 
-ROW = {"command_id": identity.new_ulid(), "verb": "stop", "node": "n1", "run_id": RUN, "program": None, "arguments": {}}
+ROW = {"command_id": "01M86ZYTH9FGWWWGERS15X8FFR", "verb": "stop", "node": "n1", "run_id": RUN, "program": None, "arguments": {}}
 
 
 @pytest.mark.parametrize(
