@@ -16,6 +16,7 @@ from . import identity
 from .agent import door
 from .agent.agent import Agent
 from .agent.spool import CAPTURE, Files, directories, look
+from .config import quota
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkError, SinkMisconfigured
 from .store import embedded, migrate
@@ -47,6 +48,12 @@ class Reading:
 def settings() -> Settings:
     """Return the settings that apply here; a broken file counts as an empty one (`flightlog validate` says what is wrong)."""
     return load_or_default(None)[0]
+
+
+def spool_quota(chosen: Settings) -> int:
+    """Return how many bytes the spool of this home may hold."""
+    disk = quota.disk(identity.home())
+    return quota.quota_bytes(chosen.spool.quota, disk.total if disk else 0)
 
 
 def store_dsn(start: bool = True) -> str:
@@ -97,7 +104,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         flush_interval=chosen.agent.flush_interval,
         idle_exit=idle_exit,
         upkeep=upkeep,
-        quota=chosen.spool.quota,
+        quota=spool_quota(chosen),
         kept_seconds=chosen.spool.keep,
     )
 

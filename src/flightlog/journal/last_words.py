@@ -55,7 +55,7 @@ def set_aside(state: State, directory: str, spare: bool) -> None:
         if spare:
             reserve.make(os.path.join(directory, state.writer + SPARE_SUFFIX))
         if not reserve.is_filled(directory):
-            reserve.fill(directory)
+            reserve.fill(directory, reserve.SLOTS_AT_BIRTH)
     except OSError:
         pass
 

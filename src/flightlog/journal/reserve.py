@@ -1,6 +1,7 @@
 """Room set aside for last words: how a run ended, an uncaught exception, how much was dropped, when the disk is full (ADR 0012).
 
-    reserve.<nn>      a slot: 16 KB of zeros on the disk, up to 64 in each spool directory, for whoever needs one
+    reserve.<nn>      a slot: 16 KB of zeros on the disk, up to 64 in each spool directory, for whoever needs one; a pipeline that finds none
+                      makes four, the agent the rest
     <writer>.spare    the same, of one shim: it speaks for a whole run
     claimed.<pid>.<n> a slot between two names
 
@@ -19,13 +20,14 @@ import time
 
 from ..config import quota
 from .encode import encode
+from .format import SPARE_SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 SLOT_BYTES = 16 << 10
-MAX_SLOTS = 64
+MAX_SLOTS, SLOTS_AT_BIRTH = 64, 4
 PART = 16  # all slots together hold at most one part in so many of a file system, and there is one at least
 ORPHAN_SECONDS = 60.0
 _SLOT = "reserve.%02d"
@@ -46,10 +48,10 @@ def is_filled(directory: str) -> bool:
     return os.path.exists(os.path.join(directory, _SLOT % 0))
 
 
-def fill(directory: str) -> None:
-    """Make the slots that are missing, if there is room for them. Never raises."""
+def fill(directory: str, at_most: int = MAX_SLOTS) -> None:
+    """Make the slots that are missing among the first *at_most*, if there is room for them. Never raises."""
     try:
-        for number in range(slots(directory)):
+        for number in range(min(slots(directory), at_most)):
             path = os.path.join(directory, _SLOT % number)
             if not os.path.exists(path):
                 make(path)
@@ -118,6 +120,14 @@ def write(directory: str, name: str, data: bytes) -> int:
     finally:
         os.close(fd)
     return done
+
+
+def give_up(directory: str, writer: str) -> None:
+    """Remove a writer's own slot, which it does not need any more. Never raises."""
+    try:
+        os.unlink(os.path.join(directory, writer + SPARE_SUFFIX))
+    except OSError:
+        pass
 
 
 def sweep(directory: str) -> None:

@@ -142,6 +142,8 @@ class Writer:
         self._state = State()
         if state.on_reserve:
             reserve.cut(state.fd)
+        if self._spare:
+            reserve.give_up(self.directory, state.writer)
         birth.close_ours(state.fd, state.inodes)
         birth.close_ours(state.lock_fd, state.inodes)
 
