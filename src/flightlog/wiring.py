@@ -37,12 +37,14 @@ class Reading:
         node: this node's name.
         backlog_bytes: what lies in this node's spool and is not in the store yet.
         pending: unshipped bytes by writer, for writers that have files in the spool.
+        positions: how far these writers are in the store: (segment, byte, closed).
     """
 
     connection: Connection
     node: str
     backlog_bytes: int = 0
     pending: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
 
 
 def settings() -> Settings:
@@ -170,7 +172,7 @@ def _look_at_spool(reading: Reading) -> None:
     except SinkError:
         rows = []
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
-    reading.pending = {}
+    reading.pending, reading.positions = {}, known
     reading.backlog_bytes = 0
     for writer, files in found.items():
         waiting = _waiting(files, *known.get(writer, (0, 0, False)))

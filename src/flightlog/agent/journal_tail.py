@@ -26,6 +26,7 @@ from .step import Step, keep_damage
 
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
+MAX_DROP_KEYS = 512
 
 
 class JournalTail:
@@ -190,7 +191,7 @@ class JournalTail:
                     return False
                 run_id = frame.r
             elif frame.k in ("head", "drops"):
-                step.dropped = max(step.dropped, _dropped(payload))
+                step.take_drops(_dropped(payload))
             if frame.k != "head":
                 step.number(n)
             step.offset = end
@@ -272,10 +273,14 @@ def _program(argv0: object) -> str:
     return name[:-3] if name.endswith(".py") and name != ".py" else name
 
 
-def _dropped(payload: bytes) -> int:
-    """Return the total of a `dropped` object."""
+def _dropped(payload: bytes) -> dict[str, int]:
+    """Return the counts of a `dropped` object."""
     try:
-        counts = json.loads(payload).get("dropped") or {}
-        return sum(value for value in counts.values() if isinstance(value, int))
-    except (ValueError, AttributeError, TypeError):
-        return 0
+        counts = clean(json.loads(payload)).get("dropped") or {}
+        return {
+            key[:64]: value
+            for key, value in list(counts.items())[:MAX_DROP_KEYS]
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+        }
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return {}

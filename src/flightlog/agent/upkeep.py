@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from .. import identity
 from ..config import control, quota, switch
 from ..config.control import ControlPage, Limits
+from ..config.quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 from ..errors import SegmentError
 from ..journal import reader, reserve
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
@@ -28,16 +29,20 @@ from .spool import CAPTURE, Files, bytes_of, directories, look
 
 EVERY_SECONDS = 1.0
 SHORTEST_SECONDS = 0.05  # between two looks, when the spool fills fast
+UNSEEN_RATE = (
+    20e6  # bytes per second that may begin between two looks without passing a whole level; from 400 MB of quota on
+)
 RESERVE_EVERY = 10  # rounds
 OTHERS_MODE, PASSABLE_MODE = 0o644, 0o711  # of another user's page and of the directory: pressure is no secret
+LEVEL_SHARE = 0.05  # of the quota: the narrowest level
 CROWDED = 0.5  # share of the room from which on acknowledged segments are not kept any longer
 
 
 class Wanted(NamedTuple):
     """What the settings say: quota, what stays free, and for how many seconds a full spool may keep a pipeline waiting."""
 
-    quota: quota.Amount = quota.DEFAULT_QUOTA
-    keep_free: quota.Amount = quota.DEFAULT_KEEP_FREE
+    quota: Amount = DEFAULT_QUOTA
+    keep_free: Amount = DEFAULT_KEEP_FREE
     block: float = 0.0
 
 
@@ -180,14 +185,15 @@ class Upkeep:
 
     def _pause(self, share: float, most: int) -> float:
         """Return when to look again: sooner when, as fast as it fills now, the next level is less than two looks away."""
+        longest = min(EVERY_SECONDS, max(2 * SHORTEST_SECONDS, most * LEVEL_SHARE / UNSEEN_RATE))
         now, used = time.monotonic(), self.limits.used
         before, self._used = self._used, (now, used)
         grown = (used - before[1]) / max(1e-3, now - before[0])
         above = [begins for begins, _ in quota.PRESSURES if begins > share]
         if grown <= 0 or not above or not before[0]:
-            return EVERY_SECONDS
+            return longest
         seconds: float = (min(above) - share) * most / grown / 2
-        return min(EVERY_SECONDS, max(SHORTEST_SECONDS, seconds))
+        return min(longest, max(SHORTEST_SECONDS, seconds))
 
     # -- durability ---------------------------------------------------------------------------------------------------
 

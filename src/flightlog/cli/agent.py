@@ -16,6 +16,7 @@ import click
 from .. import identity
 from ..agent import door
 from ..errors import FlightlogError, SinkError
+from . import room
 
 
 @click.group()
@@ -93,20 +94,26 @@ def _facts() -> dict[str, Any]:
         "pid": (note or {}).get("pid"),
         "since": _moment((note or {}).get("since")),
         "spool_bytes": bytes_of(found),
-        "spool_quota": wiring.settings().spool.quota,
+        "spool_quota": wiring.spool_quota(wiring.settings()),
         "writers": len(found),
         "backlog_bytes": None,
+        "dropped": None,
         "store": None,
         "store_error": None,
     }
     try:
+        from ..query import drops
+
         wiring.store_dsn(start=False)
         with wiring.reading_store(ship=False) as reading:
             facts["backlog_bytes"] = reading.backlog_bytes
+            facts["dropped"] = drops.of_node(reading.connection, reading.node)
+            facts.update(room.facts(reading))
             facts["store"] = "embedded" if wiring.is_embedded() else "server"
     except (FlightlogError, SinkError) as problem:
         facts["store_error"] = problem.message
         facts["backlog_bytes"] = facts["spool_bytes"] if not note else None
+        facts.update(room.facts())
     return facts
 
 
@@ -124,6 +131,9 @@ def _print(facts: dict[str, Any]) -> None:
     )
     backlog = facts["backlog_bytes"]
     click.echo(f"backlog    {'unknown' if backlog is None else _size(backlog) if backlog else 'none'}")
+    for name, value in room.lines(facts):
+        click.echo(f"{name.ljust(10)} {value}")
+    click.echo(f"dropped    {'unknown' if facts['dropped'] is None else facts['dropped'] or 'nothing'}")
 
 
 def _size(count: int) -> str:

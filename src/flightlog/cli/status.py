@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import output
+from . import output, room
 from .choose import open_store, runs_argument
 
 if TYPE_CHECKING:
+    from ..query.drops import Drops
     from ..query.runs import Run
     from ..wiring import Reading
 
@@ -22,7 +23,7 @@ BAR = 24
 _ORDER = {"failed": 0, "lost": 0, "stopping": 1, "starting": 1, "running": 1, "succeeded": 2}
 
 
-def as_json(run: Run) -> dict[str, Any]:
+def as_json(run: Run, drops: Drops | None = None) -> dict[str, Any]:
     """Return a run as the contract of `-o json` says. Times RFC 3339, UTC."""
     return {
         "v": 1,
@@ -53,6 +54,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "errors": run.errors,
         "last_at": output.iso(run.last_at),
         "error": run.data.get("error"),
+        **({} if drops is None else _dropped(drops)),
     }
 
 
@@ -74,6 +76,7 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
     """
     with open_store() as reading:
         from ..query import runs as query
+        from ..query.drops import of_runs
         from ..query.selectors import resolve
 
         if selectors:
@@ -83,7 +86,9 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             found.sort(key=lambda run: _ORDER[run.state])
         if form == "json":
             one = len(found) == 1 and len(selectors) == 1
-            data = as_json(found[0]) if one else {"v": 1, "runs": [as_json(run) for run in found]}
+            dropped = of_runs(reading.connection, [run.run for run in found])
+            shown = [as_json(run, dropped[run.run]) for run in found]
+            data = shown[0] if one else {"v": 1, "runs": shown, "spool": room.facts(reading)}
             click.echo(output.json_text(data))
         else:
             _print(reading, found, bool(selectors), output.Paint(color), utc)
@@ -108,12 +113,15 @@ def _print(reading: Reading, found: list[Run], chosen: bool, paint: output.Paint
         live = sum(_ORDER[run.state] == 1 for run in found)
         words = f"{bad} need attention, {live} running, {len(found) - bad - live} fine"
         spool = f"{output.size(reading.backlog_bytes)} to ship" if reading.backlog_bytes else "all shipped"
+        spool += room.words(room.facts(reading))
         click.echo(f"{paint(words, 'bold')}   node {output.one_line(reading.node)}   spool {spool}")
     print_runs(found, paint, utc)
 
 
 def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> None:
     from ..query import runs as query
+    from ..query.drops import of_runs
+    from ..query.drops import words as drop_words
 
     sign, color = output.STATES[run.state]
     title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
@@ -121,6 +129,11 @@ def _print_run(reading: Reading, run: Run, paint: output.Paint, utc: bool) -> No
     verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
     click.echo(paint(title, color) + verdict)
     facts = _facts(run, utc)
+    drops = of_runs(reading.connection, [run.run])[run.run]
+    if drops.records:
+        facts.append(("dropped", f"{drops.records} records ({drop_words(drops.counts)})"))
+    if drops.lost_bytes:
+        facts.append(("not kept", f"{output.size(drops.lost_bytes)} of output, which the console had"))
     last = query.last_line(reading.connection, run.run)
     if last:
         facts.append(("last line", f"{output.clock(last[2], utc)} {last[0]} {last[1]}"))
@@ -153,6 +166,10 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     if isinstance(usage, dict):
         facts.append(("used", _used(usage)))
     return facts
+
+
+def _dropped(drops: Drops) -> dict[str, Any]:
+    return {"dropped": drops.records, "drops": drops.counts, "lost_bytes": drops.lost_bytes}
 
 
 def _count(number: int, thing: str) -> str:

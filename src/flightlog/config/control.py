@@ -91,6 +91,22 @@ class ControlPage:
         self._page[_LIMITS_AT : _LIMITS_AT + _LIMITS.size] = _LIMITS.pack(*fields)
 
 
+def read(path: str) -> tuple[int, Limits] | None:
+    """Return the pressure (0 to 4) and limits on a page whose owner lives; None when there is none. For who looks once. Never raises."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        try:
+            data = os.pread(fd, PAGE_BYTES, 0)
+        finally:
+            os.close(fd)
+        beat = _HEARTBEAT.unpack_from(data, 16)[0]
+        if data[:4] != b"FLCP" or data[4] < VERSION or not 0 <= time.monotonic_ns() - beat < STALE_NS:
+            return None
+        return LEVELS[data[STATE] & PRESSURE_MASK], Limits(*_LIMITS.unpack_from(data, _LIMITS_AT))
+    except (OSError, struct.error, IndexError):
+        return None
+
+
 class ControlReader:
     """A writer's side: `page[STATE]` is the byte to look at; `look` keeps it true when nobody beats.
 

@@ -53,6 +53,11 @@ class Drops:
             self.highest = pressure
         self.owed = True
 
+    @property
+    def untold(self) -> bool:
+        """Whether there are drops that no notice has told."""
+        return bool(self._first_ns)
+
     def overdue(self) -> bool:
         """Tell whether a notice is due, although no record comes that could bring one: the process may be killed at any time."""
         return bool(self._first_ns) and time.monotonic() >= self._tell_at

@@ -34,7 +34,7 @@ def declare(state: State, head: Head, last: bool = False) -> None:
 
 def write(state: State, directory: str, head: Head, spare: bool, payload: bytes, n: int) -> bool:
     """Write last words into the reserve, with what was dropped; empty *payload*: only that. Tell whether it is written."""
-    account, told = _account(state, head, True) if state.drops.owed else (b"", False)
+    account, told = _account(state, head, True) if state.drops.owed or not n else (b"", False)
     fits = state.on_reserve and len(account) + FRAME_HEAD_BYTES + len(payload) <= _room(state)
     if not fits and not _enter(state, directory, head, spare) and not state.on_reserve:
         return False

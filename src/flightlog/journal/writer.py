@@ -16,6 +16,7 @@ the caller, and everything after the file to the agent.
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import threading
 import time
@@ -67,6 +68,7 @@ class Writer:
         self.patience = Patience()
         self._head = head
         self._spare = spare
+        self._declares_at_exit = False
         self._state = State()
         _writers.append(self)
 
@@ -114,8 +116,7 @@ class Writer:
     def drop(self, level: int, reason: str, pressure: int = 0) -> None:
         """Count a record that is shed on purpose; the count is written with the next record that is accepted, or soon."""
         state = self._current()
-        state.drops.count(level, reason, pressure)
-        state.slow = True
+        self._count(state, level, reason, pressure)
         if state.drops.overdue():
             self._declare_now(state)
 
@@ -135,10 +136,8 @@ class Writer:
 
     def close(self) -> None:
         """Declare drops that nothing declared yet and let go of the files. A later append begins a new writer."""
+        self._declare_at_exit()
         state = self._current()
-        if state.drops.owed or state.drops.overdue():
-            self._declare_now(state, last=True)
-            state = self._current()
         self._state = State()
         if state.on_reserve:
             reserve.cut(state.fd)
@@ -198,11 +197,23 @@ class Writer:
         if final and self._append_to_reserve(state, payload, n):
             return n
         state = self._current()
-        state.drops.count(level, UNWRITABLE)
-        state.slow = True
+        self._count(state, level, UNWRITABLE)
         return 0
 
     # -- what was dropped, and last words ------------------------------------------------------------------------
+
+    def _count(self, state: State, level: int, reason: str, pressure: int = 0) -> None:
+        state.drops.count(level, reason, pressure)
+        state.slow = True
+        if not self._declares_at_exit:
+            self._declares_at_exit = True
+            atexit.register(self._declare_at_exit)
+
+    def _declare_at_exit(self) -> None:
+        """Nobody may be there to close us: a program that only has loggers, and neither run nor `init`."""
+        state = self._current()
+        if state.drops.owed or state.drops.untold:
+            self._declare_now(state, last=True)
 
     def _declare_now(self, state: State, last: bool = False) -> None:
         """Declare drops although no record comes; begins a segment when there is none. *last*: nothing comes any more."""

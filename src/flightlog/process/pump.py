@@ -45,7 +45,7 @@ class Pump:
     Attributes:
         source: read end of the pipe; -1 after its end.
         ended: everything that will ever come is on the console and in the files.
-        lost: bytes that went to the console only.
+        lost: bytes that went to the console only, though they were wanted.
         off: the kill switch: nothing is captured.
         shed: the quota: nothing is captured, but the last words are.
         held: the pipe is left alone, so that the command waits for room.
@@ -224,9 +224,9 @@ class Pump:
         return len(data)
 
     def _pass(self, data: bytes) -> None:
-        self.lost += len(data)
         self.before += len(data)
-        if not self.off:
+        if not self.off:  # who switched recording off misses nothing
+            self.lost += len(data)
             self._words = (self._words + data)[-WORDS_BYTES:]
         self.echo.divert(data)
 

@@ -76,6 +76,7 @@ class Recorder:
     def _head(self) -> dict[str, Any]:
         """Return what goes into the header of a segment; its birth is also when to look at the disk where no agent does."""
         self.control.measure()
+        self._size_segments()
         scope = self.scope
         return {"run": scope.run if scope else None, "pipeline": self.pipeline or program_name()}
 
@@ -129,15 +130,20 @@ class Recorder:
         self.control.look()
         self.page = self.control.page
         self.check_at = now + LOOK_EVERY_NS
-        pressure, quota = self.control.pressure, self.control.quota
+        pressure = self.control.pressure
         self.patience.seconds = self.writer.patience.seconds = self.control.limits.block_ms / 1000.0
         if not pressure:
             self.patience.renew()
-        if quota != self._quota:
-            self._quota = quota
-            self.writer.rotate_bytes = segment_bytes(quota)
+        self._size_segments()
         if pressure and self.control.is_owned():
             self.writer.turn(self.writer.rotate_bytes // 8)
+
+    def _size_segments(self) -> None:
+        """Let segments be small where the quota is."""
+        quota = self.control.quota
+        if quota != self._quota and self.writer is not None:
+            self._quota = quota
+            self.writer.rotate_bytes = segment_bytes(quota)
 
     def _has_room(self, level: int) -> bool:
         """Tell whether a record that has to wait need not wait any more."""
