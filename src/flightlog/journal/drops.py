@@ -106,7 +106,9 @@ def words(counts: dict[str, int], pressure: int, first_ns: int, last_ns: int) ->
             parts.append("%s: %s" % (_reason(reason, pressure), shown))
     total = sum(counts.values())
     what = "1 record was dropped" if total == 1 else "%d records were dropped" % total
-    return "%s (%s) between %s and %s UTC" % (what, "; ".join(parts), _moment(first_ns), _moment(last_ns))
+    first, last = _moment(first_ns), _moment(last_ns)
+    when = "at %s UTC" % first if first == last else "between %s and %s UTC" % (first, last)
+    return "%s (%s) %s" % (what, "; ".join(parts), when)
 
 
 def _reason(reason: str, pressure: int) -> str:

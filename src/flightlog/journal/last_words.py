@@ -62,7 +62,7 @@ def set_aside(state: State, directory: str, spare: bool) -> None:
 
 def _account(state: State, head: Head, last: bool) -> tuple[bytes, bool]:
     """Return the frames that declare drops, and whether the notice is among them."""
-    data = frame(encode(state.drops.record()), state.salt, state.next())
+    data = frame(encode(state.drops.record()), state.salt, state.next()) if state.drops.owed else b""
     notice = state.drops.notice(_run(head), last)
     if notice is None:
         return data, False
