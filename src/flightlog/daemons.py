@@ -144,7 +144,8 @@ def run_agent(background: bool = False) -> None:
     home = identity.home()
     own = _take(home)
     chosen = wiring.settings()
-    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), chosen.spool.quota)
+    config = switch.find_config()
+    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), config, _Wanted(config).look)
     agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
     upkeep.say = agent.say
     sys.excepthook = _say_masked
@@ -175,6 +176,33 @@ def _say_masked(kind: type[BaseException], problem: BaseException, trace: Traceb
     """Print what ends this process; it goes into the agent's log, so without secrets."""
     text = "".join(traceback.format_exception(kind, problem, trace))
     sys.stderr.write(redact.text(text))
+
+
+class _Wanted:
+    """What the settings say about room, now; a file that is broken meanwhile changes nothing."""
+
+    def __init__(self, config: str) -> None:
+        self._config = config
+        self._seen: tuple[int, int] | None = None
+        self._wanted: Any = None
+
+    def look(self) -> Any:
+        from .agent.upkeep import Wanted
+        from .config.settings import load
+
+        try:
+            status = os.stat(self._config) if self._config else None
+        except OSError:
+            status = None
+        seen = (status.st_size, status.st_mtime_ns) if status else (0, 0)
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                chosen = load(self._config)
+                self._wanted = Wanted(chosen.spool.quota, chosen.spool.keep_free, chosen.logging.on_full)
+            except FlightlogError:
+                pass
+        return self._wanted or Wanted()
 
 
 def drain(seconds: float) -> bool:

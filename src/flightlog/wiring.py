@@ -18,7 +18,7 @@ import psycopg
 from . import identity
 from .agent import door
 from .agent.spool import CAPTURE, Files, directories, look
-from .config import switch
+from .config import quota, switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .errors import FlightlogError, SinkMisconfigured
@@ -45,17 +45,25 @@ class Reading:
         node: this node's name.
         backlog_bytes: what lies in this node's spool and is not in the store yet.
         pending: unshipped bytes by writer, for writers that have files in the spool.
+        positions: how far these writers are in the store: (segment, byte, closed).
     """
 
     connection: Connection
     node: str
     backlog_bytes: int = 0
     pending: dict[str, int] = field(default_factory=dict)
+    positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
 
 
 def settings() -> Settings:
     """Return the settings that apply here; a broken file counts as an empty one (`flightlog validate` says what is wrong)."""
     return load_or_default(None)[0]
+
+
+def spool_quota(chosen: Settings) -> int:
+    """Return how many bytes the spool of this home may hold."""
+    disk = quota.disk(identity.home())
+    return quota.quota_bytes(chosen.spool.quota, disk.total if disk else 0)
 
 
 def store_dsn(start: bool = True) -> str:
@@ -124,7 +132,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         flush_interval=chosen.agent.flush_interval,
         idle_exit=idle_exit,
         upkeep=upkeep,
-        quota=chosen.spool.quota,
+        quota=spool_quota(chosen),
         kept_seconds=chosen.spool.keep,
     )
 
@@ -212,7 +220,7 @@ def _look_at_spool(reading: Reading) -> None:
     except psycopg.Error as problem:
         raise translate(problem, "cannot read positions") from problem
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
-    reading.pending = {}
+    reading.pending, reading.positions = {}, known
     reading.backlog_bytes = 0
     for writer, files in found.items():
         waiting = _waiting(files, *known.get(writer, (0, 0, False)))

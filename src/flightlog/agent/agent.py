@@ -139,7 +139,7 @@ class Agent:
             "spool_bytes": bytes_of(found),
             "backlog_bytes": shipper.backlog(found) if shipper else None,
             "rows": self._rows,
-            "pressure": self._upkeep.pressure if self._upkeep else 0,
+            **(self._upkeep.status() if self._upkeep else {"pressure": 0}),
             "disabled": self._upkeep.disabled if self._upkeep else False,
         }
 
@@ -176,6 +176,8 @@ class Agent:
             self._drop_sink()
             raise
         self._rows += done.rows
+        if look_alive and self._upkeep is not None:
+            self._upkeep.acknowledged.take(found, self._shipper)
         self._unsettled = self._unsettled or done.closed > 0
         if self._unsettled and look_alive and not done.more:
             for run in self._sink.lost(self._shipper.living_runs(found)):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from . import dsn, switch
+from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 
 if TYPE_CHECKING:
     from .reader import Value
@@ -68,10 +69,11 @@ class Redact:
 
 @dataclass(frozen=True)
 class Logging:
-    """`logging:`. `level`: empty leaves the programs' own levels alone."""
+    """`logging:`. `level`: empty leaves the programs' own levels alone; `on_full`: seconds that a call may wait for room, 0 sheds at once."""
 
     level: str = ""
     redact: Redact = field(default_factory=Redact)
+    on_full: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,14 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class Spool:
-    """`spool:`. `quota`: bytes it may hold before pressure sheds records; `keep`: seconds that acknowledged segments stay while there is room.
+    """`spool:`. `quota`: what it may hold; `keep_free`: what it leaves free on its file system; `keep`: seconds that acknowledged segments stay
+    while there is room.
 
     `path`: in /etc/flightlog/config.yml only, the spool that all users of this machine share (`identity.shared_spool` reads it).
     """
 
-    quota: int = 2 << 30
+    quota: Amount = DEFAULT_QUOTA
+    keep_free: Amount = DEFAULT_KEEP_FREE
     keep: float = 3600.0
     path: str = ""
 
@@ -316,6 +320,31 @@ def _size(low: int, high: int) -> Callable[[Any], int]:
     return check
 
 
+def _amount(low: int, high: int) -> Callable[[Any], Amount]:
+    """Return a check for a size, or a share of the file system such as 10%."""
+
+    def check(value: Any) -> Amount:
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(value))
+        if found is not None:
+            return Amount(0, _bounded(float(found.group(1)), 0, 100) / 100)
+        return Amount(
+            int(_bounded(_measured(value, _SIZES, "a size such as 2GB, or a share such as 10%"), low, high)), 0.0
+        )
+
+    return check
+
+
+def _on_full(value: Any) -> float:
+    """Return for how many seconds a logging call may wait for room."""
+    word = str(value).strip().lower()
+    if word == "shed":
+        return 0.0
+    found = re.fullmatch(r"block(?:\((.*)\))?", word)
+    if found is None:
+        raise ValueError("is neither shed nor block(5s)")
+    return _span(0.01, 600)(found.group(1) or "5s")
+
+
 def _span(low: float, high: float) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         return _bounded(_measured(value, _SPANS, "a duration such as 500ms, 10m"), low, high)
@@ -355,6 +384,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "logging.redact.keys": _list(_name, 100),
     "logging.redact.allow": _list(_name, 100),
     "logging.redact.patterns": _list(_pattern, 32),
+    "logging.on_full": _on_full,
     "monitoring.enabled": _truth,
     "monitoring.database_logging": _truth,
     "monitoring.file_logging": _truth,
@@ -362,7 +392,8 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "agent.batch_bytes": _size(64 << 10, 1 << 30),
     "agent.flush_interval": _span(0.01, 60),
     "agent.idle_exit": _span(1, 10 * 365 * 86400),
-    "spool.quota": _size(16 << 20, 1 << 50),
+    "spool.quota": _amount(10**6, 1 << 50),
+    "spool.keep_free": _amount(0, 1 << 50),
     "spool.keep": _span(0, 365 * 86400),
     "spool.path": _spool_path,
 }

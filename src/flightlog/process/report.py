@@ -10,6 +10,7 @@ import os
 import time
 
 from .. import identity, records
+from ..journal.drops import LOGGER as DROPS_LOGGER
 from ..journal.encode import encode
 from ..journal.writer import Writer
 from . import evidence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
+_FINAL = frozenset((records.RUN_ENDED, KEEPER_DIED, SHIM_DIED))
 
 
 class Report:
@@ -37,12 +39,30 @@ class Report:
         self._setup = setup
         self._by = by
         head = {"run": setup.spec.run, "pipeline": setup.spec.pipeline, "role": by}
-        self._writer = Writer(setup.spool, lambda: head)
+        self._writer = Writer(setup.spool, lambda: head, spare=True)
 
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
         payload = encode(records.event(name, self._setup.spec.run, data))
-        self._writer.append(payload, records.CRITICAL)
+        self._writer.append(payload, records.CRITICAL, name in _FINAL)
+
+    def say(self, message: str, data: dict[str, Any]) -> None:
+        """Write a line of our own into the run's log, as a warning. Never raises."""
+        record = {
+            "k": "log",
+            "t": time.time_ns(),
+            "lv": records.WARNING,
+            "lg": DROPS_LOGGER,
+            "m": message,
+            "r": self._setup.spec.run,
+            "src": "flightlog",
+            "x": data,
+        }
+        self._writer.append(encode(record), records.WARNING)
+
+    def close(self) -> None:
+        """Nothing comes any more. Never raises."""
+        self._writer.close()
 
     def started(self, child: int) -> None:
         """Say that the command was started as process *child*."""
