@@ -172,7 +172,9 @@ def test_words_for_people():
         "4123 records were dropped (pressure 2: DEBUG 120, INFO 4002; the spool could not be written: WARNING 1)"
         " between 2023-11-14 22:13:20 and 2023-11-14 22:13:23 UTC"
     )
-    assert words({"30/pressure": 1}, 4, 0, 5).startswith("1 record was dropped (the spool was full: WARNING 1) at 1970-")
+    assert words({"30/pressure": 1}, 4, 0, 5).startswith(
+        "1 record was dropped (the spool was full: WARNING 1) at 1970-"
+    )
 
 
 def test_a_notice_tells_what_is_new_and_only_once():
