@@ -27,6 +27,7 @@ class Node:
         self.spool = spool_of(home)
         self.wanted = Wanted(Amount(QUOTA, 0.0), Amount(0, 0.0), **wanted)
         self.upkeep = Upkeep(self.home, "", "", lambda: self.wanted)
+        self.upkeep.acknowledged.asked = True
 
     def put(self, size, writer=None, number=0, folder=None):
         writer = writer or identity.new_writer_id()
@@ -102,6 +103,18 @@ def test_what_is_in_the_store_already_is_no_reason_to_drop_anything(node):
     assert len([name for name in os.listdir(node.spool) if name.endswith(".seg")]) == 5
     node.upkeep.acknowledged.take(list(writers), Source())  # nothing is known any more: then all of it counts
     assert node.round()[0] == quota.FULL
+
+
+def test_an_agent_that_has_just_begun_asks_before_it_calls_the_spool_full(node, monkeypatch):
+    node.upkeep.acknowledged.asked = False
+    node.put(2 * QUOTA)
+    assert node.round()[0] == 0
+    node.wanted = Wanted(Amount(QUOTA, 0.0), Amount(1 << 60, 0.0))
+    assert node.round()[0] == quota.FULL  # a disk that is full is full
+    node.wanted = Wanted(Amount(QUOTA, 0.0), Amount(0, 0.0))
+    assert node.round()[0] == 0
+    monkeypatch.setattr("flightlog.agent.upkeep.ASK_SECONDS", 0.0)
+    assert node.round()[0] == quota.FULL  # nobody answers
 
 
 def test_one_user_does_not_starve_the_others(node):

@@ -27,9 +27,14 @@ class Acknowledging(Protocol):
 
 
 class Acknowledged:
-    """See the module; answers like any `Acknowledging`."""
+    """See the module; answers like any `Acknowledging`.
+
+    Attributes:
+        asked: whether the store has been asked since this agent began, with or without an answer.
+    """
 
     def __init__(self) -> None:
+        self.asked = False
         self._positions: dict[str, Position] = {}
 
     def take(self, writers: Iterable[str], source: Acknowledging) -> None:
@@ -40,6 +45,7 @@ class Acknowledged:
             if position is not None:
                 known[writer] = position
         self._positions = known
+        self.asked = True
 
     def learn(self, writer: str, segno: int, offset: int, closed: bool) -> None:
         """Remember one position."""

@@ -205,6 +205,8 @@ class Agent:
     def _away(self, problem: FlightlogError | OSError) -> None:
         """Say once what is wrong, and rest longer each time; slowly where a person has to mend it."""
         self._drop_sink()
+        if self._upkeep is not None:
+            self._upkeep.acknowledged.asked = True
         slow = isinstance(problem, SinkMisconfigured)
         self._pause = min(LONGEST_PAUSE, max(self._pause * 2, 5.0 if slow else FIRST_PAUSE)) * random.uniform(0.8, 1.0)
         text = getattr(problem, "message", "") or str(problem)

@@ -35,6 +35,7 @@ UNSEEN_RATE = (
 RESERVE_EVERY = 10  # rounds
 OTHERS_MODE, PASSABLE_MODE = 0o644, 0o711  # of another user's page and of the directory: pressure is no secret
 LEVEL_SHARE = 0.05  # of the quota: the narrowest level
+ASK_SECONDS = 10.0  # for which a new agent waits to hear what the store has before it takes everything for unshipped
 CROWDED = 0.5  # share of the room from which on acknowledged segments are not kept any longer
 
 
@@ -71,6 +72,7 @@ class Upkeep:
         self._thread = threading.Thread(target=self._run, name="flightlog-upkeep", daemon=True)
         self._oldest = Oldest()
         self._flush_at = 0.0
+        self._began = time.monotonic()
         self._used = (0.0, 0)  # when, and how much was in the spool then
         self.acknowledged = Acknowledged()
         self.limits = control.NO_LIMITS
@@ -163,6 +165,8 @@ class Upkeep:
         """Return how many bytes each user has in the spool that are not in the store."""
         users = {_owner(folder): 0 for folder in folders}
         users.setdefault(os.geteuid(), 0)
+        if not self.acknowledged.asked and time.monotonic() - self._began < ASK_SECONDS:
+            return users  # most of it may be in the store: nobody drops a record because an agent has just begun
         for files in found.values():
             users[_owner(files.directory)] += self.acknowledged.waiting(files)
         return users
