@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import PoisonRecord
 from . import faults
 from .facts import RunFacts
-from .rows import Clock
+from .rows import Clock, LogRows
 from .sink import Batch, DeadLetter, Sink
 
 BLOCK_ROWS = 500
@@ -64,6 +64,10 @@ class Gathering:
     def rows(self) -> int:
         """How many rows there are."""
         return len(self._lines[LOG]) + len(self._lines[EVENT])
+
+    def rows_for(self, writer: str, pid: int) -> LogRows:
+        """Return what makes rows of the records of *writer*; of use beyond this batch."""
+        return LogRows(writer, self.node, pid, self.clock)
 
     def is_full(self) -> bool:
         """Whether it is time to commit."""

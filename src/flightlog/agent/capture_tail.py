@@ -175,7 +175,7 @@ class CaptureTail:
     def _take(self, raw: bytes, partial: bool, place: tuple[int, int], step: Step, into: Gathering) -> None:
         rows = self._rows
         if rows is None:
-            rows = self._rows = LogRows(self.writer, into.node, 0, into.clock)
+            rows = self._rows = into.rows_for(self.writer, 0)
         facts = into.run(self.run, self.pipeline)
         facts.writers.add(self.writer)
         level, message, fields = interpret(raw)

@@ -148,7 +148,7 @@ class JournalTail:
         """Make rows of frames; False when one of them has to wait for the next batch, in front of which the step then stands."""
         rows = self._rows
         if rows is None:
-            rows = self._rows = LogRows(self.writer, into.node, self.head.get("pid", 0), into.clock)
+            rows = self._rows = into.rows_for(self.writer, self.head.get("pid", 0))
         run_id, facts = "", None
         writer = self.writer
         for end, n, payload in frames:

@@ -44,6 +44,10 @@ def open_store(ship: bool = True, note_first: bool = False) -> Iterator[Reading]
 
 
 def _note(reading: Reading) -> None:
+    if reading.off is not None:
+        click.echo(f"Note: nothing new comes here: {output.one_line(reading.off.message)}", err=True)
+        click.echo(f"Try: {output.one_line(reading.off.hint)}", err=True)
+        return
     if reading.backlog_bytes:
         click.echo(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status", err=True)
 
@@ -54,7 +58,7 @@ def wake_shipping(ourselves: bool = True) -> None:
     from ..agent import door
 
     home = identity.home()
-    if door.ring(home) or not ourselves:
+    if door.ring(home) or not ourselves or wiring.switched_off() is not None:
         return
     own = door.Door(home)
     try:

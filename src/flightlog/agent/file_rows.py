@@ -1,0 +1,125 @@
+"""One batch of lines in the making, by pipeline: what the tails see in place of `batch.Gathering`.
+
+Invariants: bounded by rows and bytes; nothing is asked of anybody, so no record ever has to wait; a record that is no JSON becomes a line that shows it.
+Owns: lines of a batch, and which pipeline a run belongs to. Leaves text to `text_line`, files to `file_sink`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import records
+from ..errors import PoisonRecord
+from .batch import Origin
+from .facts import RunFacts
+from .step import Step
+from .text_line import TextClock, TextRows
+
+GUESSED, STARTED, ADOPTED, NAMED = range(4)  # how sure a run's pipeline is; the surer one stands
+
+
+class Pipelines(dict[str, str]):
+    """The pipeline of each run. *sure*: how sure that is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sure: dict[str, int] = {}
+
+    def take(self, run: str, pipeline: object, sure: int) -> None:
+        """Learn that *run* is one of *pipeline*, unless that is known better."""
+        if isinstance(pipeline, str) and pipeline and sure > self.sure.get(run, -1):
+            self[run] = pipeline[:4096]
+            self.sure[run] = sure
+
+    def forget(self, kept: set[str]) -> None:
+        """Forget all runs but these."""
+        for run in [run for run in self if run not in kept]:
+            del self[run], self.sure[run]
+
+
+class FileRun(RunFacts):
+    """A run in a batch, which tells what it is called."""
+
+    __slots__ = ("_pipelines",)
+
+    def __init__(self, run: str, pipelines: Pipelines) -> None:
+        super().__init__(run, 1, pipelines[run])
+        self._pipelines = pipelines
+
+    def event(self, name: str, ns: int, stage: str | None, data: dict[str, Any]) -> None:
+        """Take what an event says about the run's pipeline."""
+        if name == records.RUN_STARTED:
+            self._pipelines.take(self.run, data.get("pipeline"), NAMED if data.get("named") else STARTED)
+        elif name == "run.adopted":
+            self._pipelines.take(self.run, data.get("pipeline"), ADOPTED)
+
+
+class FileGathering:
+    """Lines of one batch; begun anew for each.
+
+    Args:
+        node: of this agent.
+        as_json: which form.
+        max_rows, max_bytes: when a batch is full.
+    """
+
+    def __init__(self, node: str, as_json: bool, max_rows: int, max_bytes: int) -> None:
+        self.node, self.clock = node, TextClock()
+        self.pipelines = Pipelines()
+        self.begin()
+        self._as_json, self._max_rows, self._max_bytes = as_json, max_rows, max_bytes
+
+    def begin(self) -> None:
+        """Begin a batch."""
+        self.runs: dict[str, FileRun] = {}
+        self.texts: dict[str, list[str]] = {}
+        self.rows = self._bytes = 0
+        self.clock.refresh()
+
+    def rows_for(self, writer: str, pid: int) -> TextRows:
+        """Return what makes lines of the records of *writer*; of use beyond this batch."""
+        return TextRows(writer, self.node, pid, self.clock, self.pipelines, self._as_json, self._put)
+
+    def is_full(self) -> bool:
+        """Whether it is time to write."""
+        return self.rows >= self._max_rows or self._bytes >= self._max_bytes
+
+    def run(self, run: str, pipeline: str) -> FileRun:
+        """Return what is known of *run*; *pipeline* is a guess."""
+        facts = self.runs.get(run)
+        if facts is None:
+            self.pipelines.take(run, pipeline or "unknown", GUESSED)
+            facts = self.runs[run] = FileRun(run, self.pipelines)
+        return facts
+
+    def log(self, line: str, origin: Origin) -> None:
+        """Count a line, which is where it belongs since it was made."""
+        self.rows += 1
+
+    event = log
+
+    def refuse(self, origin: Origin, problem: PoisonRecord) -> None:
+        """Show a record that no line could be made of."""
+        shown = origin.raw.decode("utf-8", "backslashreplace")
+        text = f"a record that is {problem.message}: {shown}"
+        self.say(origin.writer, origin.run, origin.seq, records.ERROR, text)
+
+    def account(self, step: Step, run: str) -> None:
+        """Say what of a writer's part is missing: loss is never silent."""
+        dropped = step.dropped - step.start.dropped
+        if dropped > 0:
+            text = f"{dropped} records were dropped by the pipeline: no room in the spool"
+            self.say(step.writer, run, step.seq, records.WARNING, text)
+        if step.corrupt:
+            text = f"{step.corrupt} records are lost: their bytes in the spool are damaged (kept in quarantine)"
+            self.say(step.writer, run, step.seq, records.ERROR, text)
+
+    def say(self, writer: str, run: str, seq: int, level: int, message: str) -> None:
+        """Add a line of flightlog's own."""
+        self.run(run, "")
+        self.rows_for(writer, 0).own(run, self.clock.now_ns, level, message, seq)
+        self.rows += 1
+
+    def _put(self, pipeline: str, text: str) -> None:
+        self.texts.setdefault(pipeline, []).append(text)
+        self._bytes += len(text)
