@@ -16,6 +16,7 @@ from . import identity
 from .agent import door
 from .agent.agent import Agent
 from .agent.destinations import Destinations, Wish
+from .agent.file_positions import FilePositions
 from .agent.file_positions import load as load_file_positions
 from .agent.file_shipper import waiting
 from .agent.file_sink import FileWish
@@ -67,8 +68,16 @@ def wish(chosen: Settings) -> Wish:
     return Wish(chosen.to_database, files if chosen.to_files else None, directory)
 
 
+def file_positions(wanted: Wish) -> FilePositions | None:
+    """Return what the text logs hold, None when there are none yet, or that cannot be read."""
+    try:
+        return load_file_positions(wanted.directory)
+    except (OSError, SinkError):
+        return None
+
+
 def file_backlog(wanted: Wish) -> int | None:
-    """Return how many bytes of the spool are not in the text logs, None when that cannot be known. Raises nothing."""
+    """Return how many bytes of the spool are not in the text logs, None when that cannot be known."""
     found = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
     try:
         stored = load_file_positions(wanted.directory)

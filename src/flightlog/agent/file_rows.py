@@ -6,6 +6,7 @@ Owns: lines of a batch, and which pipeline a run belongs to. Leaves text to `tex
 
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 from .. import records
@@ -13,7 +14,7 @@ from ..errors import PoisonRecord
 from .batch import Origin
 from .facts import RunFacts
 from .step import Step
-from .text_line import TextClock, TextRows
+from .text_line import PIPELINE, TextClock, TextRows, column, quote
 
 GUESSED, STARTED, ADOPTED, NAMED = range(4)  # how sure a run's pipeline is; the surer one stands
 
@@ -72,13 +73,13 @@ class FileGathering:
     def begin(self) -> None:
         """Begin a batch."""
         self.runs: dict[str, FileRun] = {}
-        self.texts: dict[str, list[str]] = {}
+        self._texts: dict[str, dict[str, list[str]]] = {}  # by run and writer
         self.rows = self._bytes = 0
         self.clock.refresh()
 
     def rows_for(self, writer: str, pid: int) -> TextRows:
         """Return what makes lines of the records of *writer*; of use beyond this batch."""
-        return TextRows(writer, self.node, pid, self.clock, self.pipelines, self._as_json, self._put)
+        return TextRows(writer, self.node, pid, self.clock, self._as_json, self._put)
 
     def is_full(self) -> bool:
         """Whether it is time to write."""
@@ -120,6 +121,24 @@ class FileGathering:
         self.rows_for(writer, 0).own(run, self.clock.now_ns, level, message, seq)
         self.rows += 1
 
-    def _put(self, pipeline: str, text: str) -> None:
-        self.texts.setdefault(pipeline, []).append(text)
+    def texts(self) -> dict[str, list[str]]:
+        """Return the lines by pipeline: those of all writers in the order of time as far as each writer's own order allows."""
+        parts: dict[str, list[list[str]]] = {}
+        for run, writers in self._texts.items():
+            pipeline = self.pipelines[run]
+            name = quote(pipeline) if self._as_json else column(pipeline)
+            for lines in writers.values():
+                parts.setdefault(pipeline, []).append([text.replace(PIPELINE, name, 1) for text in lines])
+        return {
+            pipeline: lists[0] if len(lists) == 1 else list(heapq.merge(*lists, key=_time))
+            for pipeline, lists in parts.items()
+        }
+
+    def _put(self, run: str, writer: str, text: str) -> None:
+        self._texts.setdefault(run, {}).setdefault(writer, []).append(text)
         self._bytes += len(text)
+
+
+def _time(text: str) -> str:
+    """Return the beginning of a line up to its time: what stands before that is the same in all lines of a form."""
+    return text[:42]

@@ -76,6 +76,9 @@ class FileShipper:
                 alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
                 if more or not alive:
                     ready.append(tail)
+        ready.sort(
+            key=lambda tail: tail.kind == CAPTURE
+        )  # a run's own name, which is in a journal, comes before its output
         into = self._into
         into.begin()
         for tail in ready:  # what is said about a writer that never got a record into a run belongs somewhere, too
@@ -135,7 +138,7 @@ class FileShipper:
             pipelines.forget(self.living_runs() | into.runs.keys())
         positions.runs = {run: (name, pipelines.sure[run]) for run, name in pipelines.items()}
         faults.point("file_gathered")
-        self._sink.write(into.texts, advances)
+        self._sink.write(into.texts(), advances)
         for step in moved:
             self._tails[step.writer].position = advances[step.writer]
             if step.closed:

@@ -148,7 +148,7 @@ class FileSink:
         if not os.path.isdir(directory):
             os.makedirs(os.path.dirname(directory), exist_ok=True)
             os.mkdir(directory, 0o750)
-            os.chmod(directory, 0o750)  # whatever the umask is
+            os.chmod(directory, 0o750)  # noqa: S103 - whatever the umask is; a group may read logs
         self._folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         lock = os.open(LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=self._folder)
         try:

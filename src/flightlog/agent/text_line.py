@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
@@ -25,6 +25,7 @@ from .rows import AHEAD_SECONDS, OLDEST_SECONDS, PARTIAL_LINE, REDACTED, TRUNCAT
 from .text_exception import traceback_lines
 
 FURTHER = "    | "
+PIPELINE = "\0"  # where the pipeline's name will stand; never in a record's own text
 _MEMO_SIZE = 4096
 # Printable is what str.isprintable says, and these: joiners that scripts and emoji need, spaces other than U+0020, private use.
 _ALSO_SAFE = re.compile("[\t\u00a0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000\ue000-\uf8ff]")
@@ -96,9 +97,8 @@ class TextRows:
         node: name of this node.
         pid: of the writing process, 0 when unknown.
         clock: shared by all writers.
-        pipelines: which pipeline a run belongs to; shared, holds each run that comes.
         as_json: JSON instead of a line for people.
-        put: takes a pipeline and a line of it. Here and not where rows are taken, because a row says nothing of its pipeline.
+        put: takes a run, the writer and a line, in which PIPELINE stands for the run's pipeline: a later record may name it.
     """
 
     def __init__(
@@ -107,12 +107,11 @@ class TextRows:
         node: str,
         pid: int,
         clock: TextClock,
-        pipelines: Mapping[str, str],
         as_json: bool,
-        put: Callable[[str, str], None],
+        put: Callable[[str, str, str], None],
     ) -> None:
         self._writer, self._node, self._pid = writer, node, pid
-        self._clock, self._pipelines, self._as_json = clock, pipelines, as_json
+        self._clock, self._as_json = clock, as_json
         self._put = put
         self._heads: dict[tuple[Any, ...], str] = {}
 
@@ -174,16 +173,15 @@ class TextRows:
         return self._done(run, _text(ts + self._head(level, "flightlog", run, stage), message, _flags(claimed, 0), ""))
 
     def _done(self, run: str, text: str) -> str:
-        self._put(self._pipelines[run], text)
+        self._put(run, self._writer, text)
         return text
 
     def _head(self, level: int, logger: str, run: str, stage: str | None) -> str:
-        pipeline = self._pipelines[run]
-        key = (level, logger, run, stage, pipeline)
+        key = (level, logger, run, stage)
         head = self._heads.get(key)
         if head is None:
             name = records.level_name(level).ljust(8)
-            head = f" {name} {column(pipeline)} {identity.short(run)} {column(stage)} {column(logger)}: "
+            head = f" {name} {PIPELINE} {identity.short(run)} {column(stage)} {column(logger)}: "
             if len(self._heads) > _MEMO_SIZE:
                 self._heads.clear()
             self._heads[key] = head
@@ -195,7 +193,7 @@ class TextRows:
         number = max(-32768, min(32767, level))
         text = (
             f'{{"v":1,"ts":"{ts}","level":"{records.level_name(level)}","levelno":{number},"message":{quote(message)},"logger":{_quoted(logger)},'
-            f'"pipeline":{quote(self._pipelines[run])},"run":"{run}","stage":{_quoted(stage)},"node":{quote(self._node)},"pid":{self._pid or "null"},'
+            f'"pipeline":{PIPELINE},"run":"{run}","stage":{_quoted(stage)},"node":{quote(self._node)},"pid":{self._pid or "null"},'
             f'"thread":{_quoted(thread)},"writer":"{self._writer}","seq":{seq},"source":{quote(source)},"file":{_quoted(file)},'
             f'"line":{"null" if line is None else line},"func":{_quoted(func)},"fields":{fields},"exception":{error}'
         )

@@ -16,6 +16,7 @@ import click
 from .. import identity
 from ..agent import door
 from ..errors import FlightlogError, SinkError
+from .destinations import destinations, lines
 
 
 @click.group()
@@ -71,11 +72,13 @@ def stop() -> None:
 def status(output: str) -> None:
     """Show whether an agent runs, and what waits to be shipped. Exit 1 when something waits and nobody ships it."""
     facts = _facts()
+    waits = facts["backlog_bytes"] or any(one["backlog_bytes"] for one in facts["destinations"] if one["enabled"])
+    shipped = facts["running"] and any(one["enabled"] for one in facts["destinations"])
     if output == "json":
         click.echo(json.dumps({"v": 1, **facts}))
     else:
         _print(facts)
-    if not facts["running"] and (facts["backlog_bytes"] or 0) > 0:
+    if waits and not shipped:
         sys.exit(1)
 
 
@@ -85,6 +88,7 @@ def _facts() -> dict[str, Any]:
 
     home = identity.home()
     note = door.holder(home)
+    off = wiring.switched_off()
     found = look(directories(home, os.environ.get("FLIGHTLOG_SPOOL", "")))
     facts: dict[str, Any] = {
         "home": home,
@@ -100,6 +104,8 @@ def _facts() -> dict[str, Any]:
         "store_error": None,
     }
     try:
+        if off is not None:
+            raise off
         wiring.store_dsn(start=False)
         with wiring.reading_store(ship=False) as reading:
             facts["backlog_bytes"] = reading.backlog_bytes
@@ -107,6 +113,10 @@ def _facts() -> dict[str, Any]:
     except (FlightlogError, SinkError) as problem:
         facts["store_error"] = problem.message
         facts["backlog_bytes"] = facts["spool_bytes"] if not note else None
+    facts["destinations"] = destinations(facts, wiring.settings())
+    if off is not None:
+        waiting = [one["backlog_bytes"] for one in facts["destinations"] if one["enabled"]]
+        facts["backlog_bytes"] = waiting[0] if waiting else facts["spool_bytes"]
     return facts
 
 
@@ -117,7 +127,13 @@ def _print(facts: dict[str, Any]) -> None:
         click.echo("agent      not running (flightlog agent start, or as a service: flightlog agent run)")
     click.echo(f"node       {facts['node']}")
     click.echo(f"home       {facts['home']}")
-    click.echo(f"store      {facts['store'] or 'not reachable: ' + str(facts['store_error'])}")
+    for one in facts["destinations"]:
+        for line in lines(one, facts["store"]):
+            click.echo(line)
+    if not any(one["enabled"] for one in facts["destinations"]):
+        click.echo(
+            "           nothing is shipped: both destinations are switched off; the spool keeps records up to its quota"
+        )
     share = 100 * facts["spool_bytes"] / facts["spool_quota"] if facts["spool_quota"] else 0
     click.echo(
         f"spool      {_size(facts['spool_bytes'])} of {_size(facts['spool_quota'])} ({share:.0f} %), {facts['writers']} writers"
