@@ -28,6 +28,10 @@ class Backup(NamedTuple):
     size: int
     mtime: float
 
+    def same(self, other: Backup) -> bool:
+        """Tell whether both are the same log, whatever it is called or its times are."""
+        return (self.log, self.number) == (other.log, other.number)
+
 
 class Backups:
     """The rotated logs of one directory.
@@ -69,6 +73,9 @@ class Backups:
                 found[log, number] = Backup(log, number, entry.name, status.st_size, status.st_mtime)
         self._found = sorted(found.values(), key=lambda backup: (backup.mtime, backup.log, backup.number))
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     @property
     def bytes(self) -> int:
         """Bytes of all of them, with what compressing one may take."""
@@ -95,9 +102,14 @@ class Backups:
         self._remove(min(self._found, key=lambda backup: (backup.mtime, backup.number)))
         return True
 
-    def compress(self, room: int) -> bool:
-        """Go on compressing for a short while, if it fits into *room* bytes; tell whether more is to be done. Raises OSError."""
-        if self._at is None and not self._begin(room):
+    def wanted(self) -> int:
+        """Return how many bytes the next one to be compressed may take meanwhile; 0: there is none, or one is on its way."""
+        plain = [] if self._at is not None else [one.size for one in self._found if not one.name.endswith(GZIP)]
+        return _bound(plain[-1]) if plain else 0
+
+    def compress(self) -> bool:
+        """Go on compressing for a short while; tell whether more is to be done. Raises OSError."""
+        if self._at is None and not self._begin():
             return False
         assert self._source is not None and self._target is not None and self._at is not None
         data = self._source.read(SLICE_BYTES)
@@ -122,8 +134,8 @@ class Backups:
                 pass
         self._source = self._target = self._at = None
 
-    def _begin(self, room: int) -> bool:
-        plain = [backup for backup in self._found if not backup.name.endswith(GZIP) and _bound(backup.size) <= room]
+    def _begin(self) -> bool:
+        plain = [backup for backup in self._found if not backup.name.endswith(GZIP)]
         if not plain:
             return False
         self._at = backup = plain[-1]
@@ -133,7 +145,7 @@ class Backups:
         except FileNotFoundError:
             self._at = None
             self._found.remove(backup)
-            return bool(plain[1:])
+            return False
         self._source = os.fdopen(source, "rb")
         raw = os.open(backup.name + UNFINISHED, flags, MODE, dir_fd=self._folder)
         os.fchmod(raw, MODE)
@@ -155,11 +167,11 @@ class Backups:
         os.fsync(self._folder)
         faults.point("file_compressed")
         self._unlink(backup.name)
-        at = self._found.index(backup)
-        self._found[at] = backup._replace(name=backup.name + GZIP, size=size)
+        whole = backup._replace(name=backup.name + GZIP, size=size)
+        self._found = [whole if other.same(backup) else other for other in self._found]
 
     def _remove(self, backup: Backup) -> None:
-        if self._at == backup:
+        if self._at is not None and self._at.same(backup):
             self.close()
         self._unlink(backup.name)
         self._found.remove(backup)

@@ -7,6 +7,7 @@ Owns: lines of a batch, and which pipeline a run belongs to. Leaves text to `tex
 from __future__ import annotations
 
 import heapq
+from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
 from .. import records
@@ -14,7 +15,7 @@ from ..errors import PoisonRecord
 from .batch import Origin
 from .facts import RunFacts
 from .step import Step
-from .text_line import PIPELINE, TextClock, TextRows, column, quote
+from .text_line import PIPELINE, TextClock, TextRows, column
 
 GUESSED, STARTED, ADOPTED, NAMED = range(4)  # how sure a run's pipeline is; the surer one stands
 

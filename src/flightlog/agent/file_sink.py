@@ -99,7 +99,12 @@ class FileSink:
         if not self.wish.compress or self._backups is None or time.monotonic() < self._compress_at:
             return False
         try:
-            return self._backups.compress(self.wish.total - self._used() - 2 * self.wish.batch_bytes)
+            room = self._backups.wanted()
+            while room and self._used() + room > self.wish.total:
+                if len(self._backups) <= 1 or not self._backups.remove_oldest():
+                    return False  # it is larger than what compressing it could save
+                self.removed += 1
+            return self._backups.compress()
         except OSError:
             self._backups.close()
             self._compress_at = time.monotonic() + COMPRESS_AGAIN_SECONDS
