@@ -311,3 +311,31 @@ def test_a_dead_letter_is_held_back_from_neither(agent, home, dsn):
     segment(spool_of(home), identity.new_writer_id(), 0, [log(RUN, "a"), poison, log(RUN, "b")], run=RUN)
     assert flightlog("agent", "run", "--once", env=agent.env)[0] == 0
     assert stored(dsn) == ["a", "b"] and logged(home) == ["a", "poison", "b"]
+
+
+def test_a_command_and_its_output_are_in_the_log_of_the_runs_own_name(agent, home, tmp_path):
+    """Output that is not recorded by the SDK, the run's beginning and its end go where the program said the run belongs."""
+    agent.settings(False, True)
+    job = tmp_path / "job.py"
+    job.write_text(
+        "import flightlog, sys\n"
+        "with flightlog.run('orders-etl'):\n"
+        "    flightlog.get_logger('etl').info('told')\n"
+        "    print('printed')\n"
+        "    print('WARNING: complained', file=sys.stderr)\n"
+        "sys.exit(3)\n"
+    )
+    assert flightlog("run", "--", sys.executable, str(job), env=agent.env)[0] == 3
+    assert flightlog("agent", "run", "--once", env=agent.env)[0] == 0
+    with open(os.path.join(home, "logs", "orders-etl.jsonl"), encoding="ascii") as file:
+        lines = [json.loads(line) for line in file]
+    found = {line["message"]: (line["source"], line["level"]) for line in lines}
+    assert found.pop(f"run started: {sys.executable} {job}") == ("flightlog", "INFO")
+    assert found == {
+        "told": ("sdk", "INFO"),
+        "printed": ("stdout", "INFO"),
+        "WARNING: complained": ("stderr", "WARNING"),
+        "run ended: exit code 3": ("flightlog", "ERROR"),
+    }
+    assert os.listdir(os.path.join(home, "logs")).count("job.jsonl") == 0
+    assert lines[0]["message"].startswith("run started") and lines[-1]["message"].startswith("run ended")

@@ -130,8 +130,9 @@ class Destinations:
         return self._files.problem()
 
     def close_files(self) -> None:
-        """Let go of the directory: for who calls `drain_files`."""
-        self._files.close()
+        """Let go of the directory: for who calls `drain_files`. A thread does that itself; one that hangs must not be disturbed."""
+        if self._thread is None:
+            self._files.close()
 
     def _say(self, text: str) -> None:
         self.say(text)

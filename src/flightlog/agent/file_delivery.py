@@ -169,9 +169,11 @@ class FileDelivery:
             if stored is not None and not stored.off_ns:
                 sink = FileSink(FileWish(directory))
                 sink.open()
-                sink.positions.off_ns = time.time_ns()
-                sink.save()
-                sink.close()
+                try:
+                    sink.positions.off_ns = time.time_ns()
+                    sink.save()
+                finally:
+                    sink.close()
         except (SinkError, OSError):
             pass  # then it is not known when it was switched off; nothing else depends on it
 

@@ -76,9 +76,6 @@ class FileShipper:
                 alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
                 if more or not alive:
                     ready.append(tail)
-        ready.sort(
-            key=lambda tail: tail.kind == CAPTURE
-        )  # a run's own name, which is in a journal, comes before its output
         into = self._into
         into.begin()
         for tail in ready:  # what is said about a writer that never got a record into a run belongs somewhere, too

@@ -285,12 +285,12 @@ def test_other_peoples_files_in_the_directory_are_left_alone(directory):
     others = {"syslog.log": b"x", "mail.log.000001": b"y", "orders.txt": b"z", "orders.log.1": b"w"}
     for name, data in others.items():
         with open(os.path.join(directory, name), "wb") as file:
-            file.write(data * (5 << 20))
+            file.write(data * (17 << 20))
     sink = opened(directory, total=16 << 20, max_bytes=100, backups=0)
     for _ in range(20):
         put(sink, "x" * 60)
     for name, data in others.items():
-        assert content(directory, name) == data * (5 << 20)
+        assert content(directory, name) == data * (17 << 20)
 
 
 def test_a_log_that_somebody_moves_goes_on_in_a_new_file(directory):
