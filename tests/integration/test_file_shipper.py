@@ -265,6 +265,25 @@ def test_writers_whose_files_are_gone_are_forgotten_later_not_at_once(home, dire
     assert len(files.sink.positions.writers) == 1
 
 
+def test_more_pipelines_than_there_may_be_open_files(home, directory):
+    import resource
+
+    spool = spool_of(home)
+    writer = identity.new_writer_id()
+    payloads = []
+    for number in range(400):
+        run = identity.new_ulid()
+        payloads += [event(run, "run.started", pipeline=f"p{number}", named=True), log(run, "x" * 2000)]
+    segment(spool, writer, 0, payloads, run=RUN)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 300, before[1]))
+    try:
+        ship_all(files_for(home, directory), spool)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert all(said(directory, f"p{number}") == ["run started", "x" * 2000] for number in range(400))
+
+
 def test_a_hundred_runs_do_not_stay_in_the_positions(home, directory):
     spool = spool_of(home)
     for number in range(300):

@@ -42,7 +42,7 @@ class FileLog:
         Raises OSError; SinkMisconfigured when something else stands there.
         """
         if self._fd >= 0:
-            here = self._there()
+            here = self._there(self.name)
             mine = os.fstat(self._fd)
             if here is not None and here.st_ino == mine.st_ino and here.st_dev == mine.st_dev:
                 if mine.st_size == self.state.length:
@@ -77,7 +77,9 @@ class FileLog:
         os.fdatasync(self._fd)
 
     def rotate(self, day: int) -> str:
-        """Give the file its rotated name and begin a new one; return that name. The positions file must hear of it. Raises OSError."""
+        """Give the file its rotated name, of number `state.next - 1`, and begin a new one; return that name. The positions file must hear of it. Raises OSError."""
+        while self._there(rotated(self.name, self.state.next)) is not None:
+            self.state.next += 1  # somebody's, or of a time the positions file knows nothing of: never written over
         old = rotated(self.name, self.state.next)
         os.rename(self.name, old, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self.close()
@@ -93,9 +95,9 @@ class FileLog:
             os.close(self._fd)
         self._fd = -1
 
-    def _there(self) -> os.stat_result | None:
+    def _there(self, name: str) -> os.stat_result | None:
         try:
-            return os.stat(self.name, dir_fd=self._folder, follow_symlinks=False)
+            return os.stat(name, dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
@@ -103,7 +105,7 @@ class FileLog:
         try:
             fd = os.open(self.name, _FLAGS | os.O_CREAT, MODE, dir_fd=self._folder)
         except OSError as problem:
-            there = self._there()
+            there = self._there(self.name)
             if there is None or stat.S_ISREG(there.st_mode):
                 raise
             raise self._foreign() from problem

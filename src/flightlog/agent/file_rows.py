@@ -1,6 +1,6 @@
 """One batch of lines in the making, by pipeline: what the tails see in place of `batch.Gathering`.
 
-Invariants: bounded by rows and bytes; nothing is asked of anybody, so no record ever has to wait; a record that is no JSON becomes a line that shows it.
+Invariants: bounded by rows, bytes and runs; nothing is asked of anybody, so no record ever has to wait; a record that is no JSON becomes a line that shows it.
 Owns: lines of a batch, and which pipeline a run belongs to. Leaves text to `text_line`, files to `file_sink`.
 """
 
@@ -17,6 +17,7 @@ from .facts import RunFacts
 from .step import Step
 from .text_line import PIPELINE, TextClock, TextRows, column
 
+MAX_RUNS = 200  # of one batch: each may be of a pipeline of its own, whose log is open until the batch is flushed
 GUESSED, STARTED, ADOPTED, NAMED = range(4)  # how sure a run's pipeline is; the surer one stands
 
 
@@ -84,7 +85,7 @@ class FileGathering:
 
     def is_full(self) -> bool:
         """Whether it is time to write."""
-        return self.rows >= self._max_rows or self._bytes >= self._max_bytes
+        return self.rows >= self._max_rows or self._bytes >= self._max_bytes or len(self.runs) >= MAX_RUNS
 
     def run(self, run: str, pipeline: str) -> FileRun:
         """Return what is known of *run*; *pipeline* is a guess."""

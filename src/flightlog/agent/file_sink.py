@@ -193,10 +193,12 @@ class FileSink:
     def _write(self, blocks: dict[str, bytes], advances: Mapping[str, Position]) -> None:
         day = int(time.time()) // SECONDS_OF_DAY
         wanted = {active(pipeline, self.wish.format): block for pipeline, block in blocks.items()}
-        changed = self._make_room(sum(map(len, wanted.values())) + len(wanted), day)
+        changed = False
+        for name in wanted:
+            changed = self._log(name).ready(day) or changed
+        changed = self._make_room(sum(map(len, wanted.values())) + len(wanted), day) or changed
         for name, block in wanted.items():
-            log = self._log(name)
-            changed = log.ready(day) or changed
+            log = self._logs[name]
             if log.state.length and self._is_due(log.state, len(block), day):
                 self._rotate(name, day)
                 changed = True
@@ -217,9 +219,12 @@ class FileSink:
     def _log(self, name: str) -> FileLog:
         log = self._logs.get(name)
         if log is None:
-            state = self.positions.logs.setdefault(name, LogState())
-            if self._backups is not None and not state.inode:
-                state.next = max(state.next, self._backups.highest(name) + 1)
+            state = self.positions.logs.get(name)
+            if state is None:
+                state = self.positions.logs[name] = LogState()
+                assert self._backups is not None
+                self._backups.scan(self.positions.logs)  # it may have rotated files of an earlier time
+                state.next = self._backups.highest(name) + 1
             log = self._logs[name] = FileLog(self._folder, name, state)
         return log
 
@@ -230,9 +235,9 @@ class FileSink:
         assert self._backups is not None
         log = self._log(name)
         log.ready(day)
-        number, size = log.state.next, log.state.length
+        size = log.state.length
         log.rotate(day)
-        self._backups.add(name, number, size, time.time())
+        self._backups.add(name, log.state.next - 1, size, time.time())
         self._backups.keep(name, self.wish.backups)
 
     def _used(self) -> int:

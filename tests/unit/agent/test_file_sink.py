@@ -173,6 +173,35 @@ def test_rotation_by_size_keeps_the_newest_backups_and_every_line_once(directory
     assert mode(directory, names[1]) == 0o640
 
 
+def test_rotated_files_of_an_earlier_time_are_never_written_over(directory):
+    sink = opened(directory, max_bytes=60, backups=100)
+    for number in range(6):
+        put(sink, f"line {number:04d} " + "x" * 15)
+    sink.close()
+    os.rename(os.path.join(directory, NAME), os.path.join(directory, NAME + ".bad"))  # as the hint says
+    sink = opened(directory, max_bytes=60, backups=100)
+    for number in range(6, 12):
+        put(sink, f"line {number:04d} " + "x" * 15)
+    assert everything(directory) == [f"line {number:04d} " + "x" * 15 for number in range(12)]
+    with open(os.path.join(directory, f"orders.log.{sink.positions.logs['orders.log'].next:06d}"), "wb") as file:
+        file.write(b"somebody's\n")  # appears while we run
+    for number in range(12, 18):
+        put(sink, f"line {number:04d} " + "x" * 15)
+    lines = everything(directory)
+    assert lines.count("somebody's") == 1 and len(lines) == 19
+
+
+def test_logs_of_an_earlier_time_count_in_the_budget(directory):
+    os.mkdir(directory)
+    for number in range(3):
+        with open(os.path.join(directory, f"p{number}.log"), "wb") as file:
+            file.write(b"x" * (5 << 20))
+    sink = opened(directory, total=16 << 20, max_bytes=1 << 30)
+    for number in range(3):
+        put(sink, *["y" * 999] * 2000, pipeline=f"p{number}")
+    assert total(directory) <= 16 << 20
+
+
 def test_no_backups_means_none(directory):
     sink = opened(directory, max_bytes=50, backups=0)
     for number in range(20):
