@@ -71,7 +71,7 @@ def test_killed_at(point, home, tmp_path):
         seed = SEED + number
         choose = random.Random(seed)
         wanted += fill(home, choose, number)
-        for attempt in range(25):
+        for attempt in range(8):
             fault = f"{point}:{choose.randrange(1, 12 if attempt else 4)}"  # the first one in the first batch
             env = environment(home, NO_DATABASE, FLIGHTLOG_CONFIG=str(config), FLIGHTLOG_FAULT=fault)
             code, _, err = flightlog("agent", "run", "--once", env=env)
@@ -95,7 +95,7 @@ def test_killed_while_the_budget_is_enforced(home, tmp_path):
     for number in range(rounds(2)):
         choose = random.Random(SEED + number)
         fill(home, choose, number)
-        for _ in range(25):
+        for _ in range(8):
             env = environment(
                 home,
                 NO_DATABASE,
