@@ -1,5 +1,6 @@
 """The agent is killed with -9 at each named step of writing text logs, and at random moments; the files must agree with the witness, exactly once."""
 
+import contextlib
 import glob
 import gzip
 import json
@@ -123,7 +124,7 @@ def test_killed_at_random_under_load(how, home, tmp_path):
         "import flightlog, sys, time\n"
         "flightlog.init(pipeline='load')\n"
         "log = flightlog.get_logger('w')\n"
-        "end = time.monotonic() + 120\n"
+        "end = time.monotonic() + 3600\n"
         "n = 0\n"
         "while time.monotonic() < end and not __import__('os').path.exists(sys.argv[1]):\n"
         "    for _ in range(50):\n"
@@ -141,23 +142,19 @@ def test_killed_at_random_under_load(how, home, tmp_path):
             )
             for index in range(2)
         ]
-    kills = 0
     for number in range(rounds(6, 5)):
         with open(tmp_path / "agent.err", "wb") as err:
             agent = subprocess.Popen([sys.executable, "-m", "flightlog", "agent", "run"], env=env, stderr=err)
-        before = len(os.listdir(os.path.join(home, "logs"))) if number else 0
         size = os.path.getsize(tmp_path / "witness")
         wait_until(lambda: (tmp_path / "agent.err").stat().st_size > 0, 20)
         target = choose.randrange(1, 200_000)
         wait_until(lambda: os.path.getsize(tmp_path / "witness") > size + target or agent.poll() is not None, 60)
         if how != "alone" and number % 2:
             path = os.path.join(home, "logs", "load.jsonl")
-            if os.path.exists(path):
+            with contextlib.suppress(FileNotFoundError):  # not begun yet, or in the middle of our own rotation
                 os.rename(path, f"{path}.mine{number}")  # as logrotate does
         agent.send_signal(signal.SIGKILL)
         assert agent.wait(10) == -9, (tmp_path / "agent.err").read_text()
-        kills += 1
-        assert before >= 0
     stop.touch()
     for writer in writers:
         assert writer.wait(30) == 0
