@@ -144,7 +144,7 @@ def test_ends_gaps_and_losses_are_in_the_log(home, directory):
         event(OTHER, "run.ended", status="failed", term_signal="SIGKILL"),
         event(RUN, "capture.gap", lost=5, stream="stderr"),
         event(RUN, "progress", done=1, total=2),
-        b"this is no JSON \x1b[31m",
+        b"this is no JSON \x1b[31m postgres://me:hunter2@db/x",
         drops,
         log(RUN, "after"),
     ]
@@ -164,7 +164,7 @@ def test_ends_gaps_and_losses_are_in_the_log(home, directory):
         "after",
     ):
         assert words in found, words
-    assert "progress" not in found
+    assert "progress" not in found and "hunter2" not in found
     shown = read(directory)
     assert all(line["source"] == "flightlog" for line in shown if line["message"].startswith("run ended"))
 

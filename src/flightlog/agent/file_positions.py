@@ -5,7 +5,7 @@
 Invariants: positions of writers and lengths of logs change in one rename, so they are always of the same moment; what a log holds beyond its
 length was never acknowledged and is cut off at the next opening. Order of a batch: (1) new and rotated logs are saved here with length 0, (2) text is
 appended, (3) each log is flushed, (4) this file is written anew, flushed, renamed, and the directory is flushed; only then is the batch acknowledged.
-ADR 0010 says why this is no offset file of the kind ADR 0003 rejects. Owns: this file. Leaves logs to `file_log`.
+ADR 0011 says why this is no offset file of the kind ADR 0003 rejects. Owns: this file. Leaves logs to `file_log`.
 """
 
 from __future__ import annotations

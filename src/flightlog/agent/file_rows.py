@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import records
 from ..errors import PoisonRecord
+from ..sdk import redact
 from .batch import Origin
 from .facts import RunFacts
 from .step import Step
@@ -103,7 +104,9 @@ class FileGathering:
 
     def refuse(self, origin: Origin, problem: PoisonRecord) -> None:
         """Show a record that no line could be made of."""
-        shown = origin.raw.decode("utf-8", "backslashreplace")
+        shown = redact.text(
+            origin.raw.decode("utf-8", "backslashreplace")
+        )  # nobody has masked it: it is somebody else's
         text = f"a record that is {problem.message}: {shown}"
         self.say(origin.writer, origin.run, origin.seq, records.ERROR, text)
 
