@@ -104,9 +104,7 @@ class FileGathering:
 
     def refuse(self, origin: Origin, problem: PoisonRecord) -> None:
         """Show a record that no line could be made of."""
-        shown = redact.text(
-            origin.raw.decode("utf-8", "backslashreplace")
-        )  # nobody has masked it: it is somebody else's
+        shown = redact.text(origin.raw.decode("utf-8", "backslashreplace"))  # nobody has masked it before
         text = f"a record that is {problem.message}: {shown}"
         self.say(origin.writer, origin.run, origin.seq, records.ERROR, text)
 
