@@ -1,7 +1,7 @@
 # flightlog: everything a fresh machine with Python 3.11+ needs. Each target fills .venv by itself.
 #   make demo   a real pipeline, killed half way, on the embedded PostgreSQL        make test   every test
 #   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
-#   make faults the long fault campaign                  make dev     all of the above installed, plus hooks
+#   make faults the long fault campaign, into faults.md  make dev     all of the above installed, plus hooks
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
@@ -74,7 +74,10 @@ lint: $(VENV)/.lint $(VENV)/.test
 	  src/flightlog/config/control.py src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
-	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)
+	export FLIGHTLOG_FAULT_SEED=$${FLIGHTLOG_FAULT_SEED:-$$(( (RANDOM << 15 | RANDOM) + 1 ))} FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20}
+	export FLIGHTLOG_FAULT_REPORT=$${FLIGHTLOG_FAULT_REPORT:-$(CURDIR)/faults.md}
+	echo "faults: seed $$FLIGHTLOG_FAULT_SEED (FLIGHTLOG_FAULT_SEED=$$FLIGHTLOG_FAULT_SEED make faults repeats it)"
+	$(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
