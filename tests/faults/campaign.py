@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SRC = os.path.join(os.path.dirname(os.path.dirname(HERE)), "src")  # for interpreters in which flightlog is not installed
 SEED = int(os.environ.get("FLIGHTLOG_FAULT_SEED") or 0) or random.SystemRandom().randrange(1, 1 << 30)
 os.environ["FLIGHTLOG_FAULT_SEED"] = str(SEED)  # workers of pytest-xdist take the same
 LONG = bool(os.environ.get("FLIGHTLOG_FAULT_ROUNDS"))
@@ -26,7 +27,7 @@ def environment(home, dsn, **more):
     """The environment of a user of *home* whose database is *dsn*."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLIGHTLOG_") and k != "PYTHONUNBUFFERED"}
     env.update(FLIGHTLOG_HOME=str(home), FLIGHTLOG_DSN=dsn, FLIGHTLOG_AGENT="never", FLIGHTLOG_NODE="faults")
-    env["PYTHONPATH"] = HERE  # victims import `worker`
+    env["PYTHONPATH"] = HERE + os.pathsep + SRC  # victims import `worker`
     env.update(more)
     return env
 

@@ -15,7 +15,7 @@ import sys
 import time
 
 import pytest
-from campaign import HERE
+from campaign import HERE, LONG
 
 from waiting import wait_until
 
@@ -111,14 +111,8 @@ class Machine:
         """Other interpreters to load the SDK in, by name: the oldest, the newest and PyPy, as far as they are here."""
         found = {}
         for name in ("python3.8", "python3.13", "pypy3"):
-            path = shutil.which(name)
-            if path is None:
-                there = (
-                    sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{name[6:]}.*/bin/python")))
-                    if name[6:]
-                    else []
-                )
-                path = there[-1] if there else None
+            there = glob.glob(os.path.expanduser(f"~/.pyenv/versions/{name.removeprefix('python')}.*/bin/python"))
+            path = sorted(there)[-1] if there else shutil.which(name)
             if path is not None and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
                 found[name] = path
         return found
@@ -231,6 +225,18 @@ def shimmed(path, calls, **more):
         more: FAULT_PATHS: only descriptors whose path contains this (default: the spool); FAULT_COUNTS, FAULT_CLOCK: see shim.c.
     """
     return {"LD_PRELOAD": path, "FAULT_SHIM": calls, "FAULT_PATHS": "/spool/", **more}
+
+
+def interpreter(machine, name):
+    """The path of the interpreter *name*, `this` for our own; the test is not run where there is none, and but in `make faults` for others."""
+    if name == "this":
+        return sys.executable
+    path = machine.interpreters.get(name)
+    if path is None:
+        pytest.skip(f"not run: {name} is not installed")
+    if not LONG:
+        pytest.skip("only in make faults")
+    return path
 
 
 def _program(pid):

@@ -188,7 +188,8 @@ class Scene:
         for name in names or ():
             assert any(key[0] == name for key in witnessed), f"{where}: nothing of {name} was witnessed: {self.words()}"
         compare(witnessed, rows, beyond, in_order, where)
-        missing = [key for key in witnessed if key not in {(row[1], row[2]) for row in rows}]
+        stored = {row[1:3] for row in rows}
+        missing = [key for key in witnessed if key not in stored]
         declared = found.total("dropped") + found.total("corrupt") + found.total("dead")
         if not may_lose:
             assert not missing, f"{where}: {len(missing)} of {len(witnessed)} lost, {missing[:5]}; {declared} declared"
@@ -207,7 +208,7 @@ class Scene:
             stored=len(rows),
             declared=declared,
             lost=max(0, len(missing) - declared),
-            doubled=len(rows) - len({row[1:3] for row in rows}),
+            doubled=len(rows) - len(stored),
         )
         return found
 

@@ -134,7 +134,8 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
         if _marking:
             mark_logging.remember(record, reference)
     except Exception:
-        recorder.errors += 1
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
     return outer
 
 

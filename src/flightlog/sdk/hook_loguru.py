@@ -80,7 +80,8 @@ def install_handler(module: ModuleType) -> None:
                 reference = streams.reference(_journal(record))
             dispatch.outer = (record["message"], reference)
         except Exception:
-            recorder.errors += 1
+            recorder.failed += 1
+            recorder.check_at = 0
         try:
             return original(self, record, *args, **kw)
         finally:

@@ -126,7 +126,8 @@ def _take(bound: Any, method: str, event: object, event_kw: dict[str, Any]) -> A
         _call.n = 0
         _call.n = _journal(method, event, fields, problem)
     except Exception:
-        recorder.errors += 1
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
     return before
 
 

@@ -136,7 +136,8 @@ def _record(
     try:
         return _write_large(logger, level, message, values, frame, problem)
     except Exception:
-        recorder.errors += 1
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
         return 0
 
 

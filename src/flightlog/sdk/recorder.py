@@ -32,6 +32,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.errors = 0
+        self.failed = 0  # records that our own code failed to write; declared with the next record
         self.pipeline = ""
         self.writer: Writer | None = None
         self.scope: Scope | None = None
@@ -48,7 +49,7 @@ class Recorder:
 
     def after_fork(self) -> None:
         """Forget what belonged to the parent process; the run stays."""
-        self.check_at = 0
+        self.check_at = self.failed = 0
         self.implicit = ""
 
     def _start(self) -> None:
@@ -99,6 +100,8 @@ class Recorder:
                 self.control.look()
                 self.page = self.control.page
                 self.check_at = now + LOOK_EVERY_NS
+                if self.failed:
+                    self._own_up()
             state = self.page[STATE]
             if state & DISABLED:
                 return False
@@ -110,9 +113,16 @@ class Recorder:
             if not self._announced:
                 self._announce()
         except Exception:
-            self.errors += 1
+            self.failed += 1
+            self.check_at = 0
             return False
         return True
+
+    def _own_up(self) -> None:
+        """Declare the records that we failed to write, most likely because the program's stack was full. Their level is not known."""
+        count, self.failed = self.failed, 0
+        for _ in range(count):
+            self.writer.drop(0, "failed")  # type: ignore[union-attr]
 
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
@@ -124,13 +134,16 @@ class Recorder:
             assert where is not None and self.writer is not None
             self.writer.append(encode(records.event(name, where.run, data, where.stage, now)), records.CRITICAL)
         except Exception:
-            self.errors += 1
+            self.failed += 1
+            self.check_at = 0
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
         try:
             if self.writer is None:
                 return
+            if self.failed:
+                self._own_up()
             if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}
                 self.writer.append(encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL)
