@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SRC = os.path.join(os.path.dirname(os.path.dirname(HERE)), "src")  # for interpreters in which flightlog is not installed
+SRC = os.path.join(
+    os.path.dirname(os.path.dirname(HERE)), "src"
+)  # for interpreters in which flightlog is not installed
 SEED = int(os.environ.get("FLIGHTLOG_FAULT_SEED") or 0) or random.SystemRandom().randrange(1, 1 << 30)
 os.environ["FLIGHTLOG_FAULT_SEED"] = str(SEED)  # workers of pytest-xdist take the same
 LONG = bool(os.environ.get("FLIGHTLOG_FAULT_ROUNDS"))

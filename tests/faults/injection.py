@@ -15,7 +15,7 @@ import sys
 import time
 
 import pytest
-from campaign import HERE, LONG
+from campaign import HERE
 
 from waiting import wait_until
 
@@ -116,6 +116,12 @@ class Machine:
             if path is not None and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
                 found[name] = path
         return found
+
+    def interpreter(self, name):
+        """The path of the interpreter *name*, `this` for our own; the test is not run where there is none."""
+        if name != "this" and name not in self.interpreters:
+            pytest.skip(f"not run: {name} is not installed")
+        return sys.executable if name == "this" else self.interpreters[name]
 
 
 class Missing:
@@ -225,18 +231,6 @@ def shimmed(path, calls, **more):
         more: FAULT_PATHS: only descriptors whose path contains this (default: the spool); FAULT_COUNTS, FAULT_CLOCK: see shim.c.
     """
     return {"LD_PRELOAD": path, "FAULT_SHIM": calls, "FAULT_PATHS": "/spool/", **more}
-
-
-def interpreter(machine, name):
-    """The path of the interpreter *name*, `this` for our own; the test is not run where there is none, and but in `make faults` for others."""
-    if name == "this":
-        return sys.executable
-    path = machine.interpreters.get(name)
-    if path is None:
-        pytest.skip(f"not run: {name} is not installed")
-    if not LONG:
-        pytest.skip("only in make faults")
-    return path
 
 
 def _program(pid):

@@ -23,6 +23,7 @@ from zlib import crc32
 from .. import identity
 from . import birth
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
+from .stack import STACK_ABORTS, must_rise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class Writer:
     def append(self, payload: bytes, level: int = 20) -> int:
         """Append one record; return its number (from 1), or 0 when it was dropped.
 
-        When a number is returned the record survives `kill -9`. Never raises, takes no lock, does not wait for a disk
-        (the kernel may throttle a writer while it writes back). Safe in threads, signal handlers, `__del__` and after forks.
+        When a number is returned the record survives `kill -9`. Never raises (but see `stack`), takes no lock, does not wait for a disk (the
+        kernel may throttle a writer while it writes back). Safe in threads, signal handlers, `__del__` and after forks.
 
         Args:
             payload: one JSON object in UTF-8, at most 256 KB.
@@ -271,7 +272,9 @@ class Writer:
                 state.lock_fd = lock_fd
             header = birth.header(state.writer, number, state.dropped, self._head)
             fd, inode, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
-        except Exception:
+        except Exception as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
             state.retry_at = now + RETRY_SECONDS
             return False
         if state is not self._state or os.getpid() != pid:  # a fork, or a handler that took a fresh writer

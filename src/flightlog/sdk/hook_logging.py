@@ -15,6 +15,7 @@ from json.encoder import encode_basestring_ascii as quote
 from .. import records
 from ..config.control import STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
+from ..journal.stack import STACK_ABORTS, must_rise
 from . import mark_logging, redact, streams
 from .context import current
 from .pieces import LARGE_BYTES, fields, plain, thread, threads
@@ -133,7 +134,9 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
             dispatch.outer = (message, reference)
         if _marking:
             mark_logging.remember(record, reference)
-    except Exception:
+    except Exception as problem:
+        if STACK_ABORTS and must_rise(problem):
+            raise
         recorder.failed += 1  # plain stores: the stack may be full
         recorder.check_at = 0
     return outer
@@ -160,8 +163,10 @@ def _journal(record: logging.LogRecord, message: str, now: int) -> int:
         data = f'{site},"t":{now}{where.tail}{threads.get(name) or thread(name)},"m":{text}{more}}}'.encode()  # type: ignore[union-attr]
         if len(data) <= LARGE_BYTES:
             return recorder.writer.append(data, record.levelno)  # type: ignore[union-attr]
-    except Exception:
-        pass  # something about this record is strange; the way below takes anything
+    except Exception as problem:
+        if STACK_ABORTS and must_rise(problem):
+            raise
+        # something about this record is strange; the way below takes anything
     return _journal_slowly(record, message, now, event)
 
 

@@ -12,6 +12,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
+from ..journal.stack import STACK_ABORTS, must_rise
 from . import redact, streams
 from .context import current
 from .hook_logging import dispatch
@@ -79,7 +80,9 @@ def install_handler(module: ModuleType) -> None:
             else:
                 reference = streams.reference(_journal(record))
             dispatch.outer = (record["message"], reference)
-        except Exception:
+        except Exception as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
             recorder.failed += 1
             recorder.check_at = 0
         try:

@@ -15,6 +15,7 @@ from .. import identity, records
 from ..config import switch
 from ..config.control import DISABLED, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
 from ..journal.encode import encode
+from ..journal.stack import STACK_ABORTS, must_rise
 from ..journal.writer import Writer
 from .context import Scope, current
 
@@ -112,7 +113,9 @@ class Recorder:
                 return False
             if not self._announced:
                 self._announce()
-        except Exception:
+        except Exception as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
             self.failed += 1
             self.check_at = 0
             return False
@@ -133,7 +136,9 @@ class Recorder:
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             self.writer.append(encode(records.event(name, where.run, data, where.stage, now)), records.CRITICAL)
-        except Exception:
+        except Exception as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
             self.failed += 1
             self.check_at = 0
 
