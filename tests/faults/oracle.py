@@ -20,6 +20,7 @@ from unittest import mock
 from campaign import HERE, SEED, environment
 
 from flightlog import wiring
+from flightlog.agent import door
 from flightlog.query import audit as auditing
 from integration.shipping import fetch
 from waiting import wait_until
@@ -102,6 +103,8 @@ class Scene:
                     stderr=log,
                     stdout=log,
                 )
+            # A reading command of ours would ship by itself, and hold the door, as long as no agent does.
+            wait_until(lambda: door.holder(self.home) or self.agent.poll() is not None, 30, "the agent to begin")
         return self.agent
 
     def stop_agent(self):

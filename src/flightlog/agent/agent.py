@@ -67,6 +67,7 @@ class Agent:
         self._next_beat = self._next_alive = self._next_retire = 0.0
         self._stopped = False
         self._rows = 0
+        self._unreadable: dict[str, str] = {}
         self._unsettled = True  # whether runs may have been lost since this was last looked at
 
     def stop(self) -> None:
@@ -173,6 +174,7 @@ class Agent:
             self._drop_sink()
             raise
         self._rows += done.rows
+        self._say_unreadable(self._shipper.unreadable)
         self._unsettled = self._unsettled or done.closed > 0
         if self._unsettled and look_alive and not done.more:
             for run in self._sink.lost(self._shipper.living_runs(found)):
@@ -181,6 +183,15 @@ class Agent:
         if now >= self._next_retire:
             self._retire(found)
         return done.more
+
+    def _say_unreadable(self, now: dict[str, str]) -> None:
+        """Say once of each writer that its files cannot be read: they are held, the others are shipped."""
+        for writer, why in now.items():
+            if self._unreadable.get(writer) != why:
+                self.say(f"holding writer {writer}: its files cannot be read: {why}")
+        for writer in self._unreadable.keys() - now.keys():
+            self.say(f"writer {writer} can be read again, or is gone")
+        self._unreadable = dict(now)
 
     def _retire(self, found: dict[str, Files]) -> None:
         self._next_retire = time.monotonic() + RETIRE_SECONDS

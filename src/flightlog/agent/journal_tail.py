@@ -15,10 +15,11 @@ from typing import Any
 from .. import identity
 from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
-from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
+from ..journal.format import LOCK_SUFFIX, SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
 from .batch import Gathering, Origin, RunUnknown
 from .decode import Frame, clean, decode
+from .numbers import Numbers
 from .rows import DayMissing, LogRows
 from .sink import Position
 from .spool import JOURNAL, Files
@@ -26,6 +27,7 @@ from .step import Step, keep_damage
 
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
+MAX_DROPS = 1 << 31  # believed of a lock file, which anybody may have made longer
 
 
 class JournalTail:
@@ -48,6 +50,7 @@ class JournalTail:
         self._fd_number = -1
         self._dead = False
         self._ripe = -1  # a later segment that was seen to hold a record
+        self._numbers = Numbers()
         self._rows: LogRows | None = None
         self.head = self._read_head(files)
         self.run = _run(self.head.get("run")) or NO_RUN
@@ -91,9 +94,10 @@ class JournalTail:
             may_leave = later is not None and (self._dead or self._is_ripe(files, later))
             chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
             if chunk.frames:
-                if not self._take(chunk.frames, step, into) or chunk.stop == reader.MORE:
+                if not self._take_once(chunk.frames, step, into) or chunk.stop == reader.MORE:
                     break  # one chunk per turn; the others want to be read as well
             elif chunk.stop == reader.DAMAGE:
+                self._numbers.learn(step.segno, self._fd, self._salt, chunk.next)
                 keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
                 step.damage(chunk.resume)
             elif chunk.stop == reader.MORE and chunk.next > step.offset:
@@ -101,12 +105,14 @@ class JournalTail:
             elif chunk.stop == reader.MORE:
                 break
             elif may_leave and later is not None:
-                step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
-                step.go_on(later)
+                torn = chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                if not self._go_on(files, step, later):
+                    break
+                step.torn += torn
             else:
                 if self._dead and later is None:
                     step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
-                    step.closed = True
+                    self._end(files, step)
                 break
         return (step.segno, step.offset, step.closed) != before
 
@@ -114,9 +120,13 @@ class JournalTail:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
             if later is None:
-                step.closed = self._dead
+                if self._dead:
+                    if step.offset:  # it was there, and nobody removes one that is not read to its end
+                        step.damage(step.offset)
+                    self._end(files, step)
                 return False
-            step.go_on(later)
+            if not self._go_on(files, step, later):
+                return False
         if self._fd_number != step.segno:
             self.close()
             try:
@@ -127,6 +137,47 @@ class JournalTail:
                 return False
             self._fd_number = step.segno
         return True
+
+    def _go_on(self, files: Files, step: Step, number: int) -> bool:
+        """Begin segment *number*; False when one before it has just come. Declare what is missing between it and the one in hand.
+
+        Its header says which segment its writer had before, and how long that was: numbers may have gaps, for a birth can fail.
+        """
+        head = self._head_of(files, number)
+        before = head.get("prev")
+        lacks = False
+        if head.get("segno") == number and isinstance(before, list) and [type(item) for item in before] == [int, int]:
+            previous, size = before
+            if previous > step.segno or (previous == step.segno and previous not in files.sizes):
+                if os.path.exists(os.path.join(files.directory, segment_name(self.writer, previous, SEGMENT_SUFFIX))):
+                    return False
+                lacks = True
+            elif previous == step.segno and self._fd_number == previous:
+                lacks = os.fstat(self._fd).st_size < size
+        step.go_on(number)
+        if lacks:
+            step.damage(0)
+        return True
+
+    def _end(self, files: Files, step: Step) -> None:
+        """Close the writer, with the drops that no record could declare any more: the lock file is as long as there were drops."""
+        try:
+            step.dropped = max(step.dropped, min(os.lstat(files.path(LOCK_SUFFIX)).st_size, MAX_DROPS))
+        except OSError:
+            pass
+        step.closed = True
+
+    def _take_once(self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> bool:
+        """Take frames, and pass those that came before: behind damage a stretch of the file may stand twice."""
+        first = 0
+        for index in self._numbers.repeated(step.segno, frames):
+            if not self._take(frames[first:index], step, into):
+                return False
+            step.offset = frames[index][0]
+            first = index + 1
+        done = self._take(frames[first:], step, into)
+        self._numbers.add(step.segno, frames, step.offset)
+        return done
 
     def _is_ripe(self, files: Files, number: int) -> bool:
         """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
@@ -223,24 +274,25 @@ class JournalTail:
     def _read_head(self, files: Files) -> dict[str, Any]:
         """Return the newest readable header, empty when there is none."""
         for number in sorted(files.sizes, reverse=True):
-            try:
-                fd = reader.open_segment(
-                    os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX))
-                )
-            except (OSError, SegmentError):
-                continue
-            try:
-                frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
-            finally:
-                os.close(fd)
-            if frames:
-                try:
-                    head = clean(json.loads(frames[0][2]))
-                except ValueError:
-                    continue
-                if isinstance(head, dict) and head.get("k") == "head":
-                    return _sane(head)
+            head = self._head_of(files, number)
+            if head:
+                return head
         return {}
+
+    def _head_of(self, files: Files, number: int) -> dict[str, Any]:
+        """Return the header of one segment, empty when it has none that can be read."""
+        try:
+            fd = reader.open_segment(os.path.join(files.directory, segment_name(self.writer, number, SEGMENT_SUFFIX)))
+        except (OSError, SegmentError):
+            return {}
+        try:
+            frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
+            head = clean(json.loads(frames[0][2])) if frames else None
+        except (OSError, ValueError, RecursionError):
+            return {}
+        finally:
+            os.close(fd)
+        return _sane(head) if isinstance(head, dict) and head.get("k") == "head" else {}
 
     def described(self) -> dict[str, Any]:
         """Return what the store keeps of this writer."""

@@ -49,6 +49,7 @@ class Shipper:
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
         self._clock = Clock(set())
+        self.unreadable: dict[str, str] = {}  # writers whose files cannot be read at the moment, and why
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -133,6 +134,8 @@ class Shipper:
         for writer in [writer for writer in self._tails if writer not in found]:
             self._tails.pop(writer).close()
         self._closed.intersection_update(found)
+        for writer in [writer for writer in self.unreadable if writer not in found]:
+            del self.unreadable[writer]
         new = [writer for writer in found if writer not in self._tails and writer not in self._closed]
         if not new:
             return
@@ -165,7 +168,12 @@ class Shipper:
             again = []
             for tail in turn:
                 step = steps[tail.writer]
-                advanced = tail.read(found[tail.writer], into, step)
+                try:
+                    advanced = tail.read(found[tail.writer], into, step)
+                    self.unreadable.pop(tail.writer, None)
+                except OSError as problem:  # a bad disk: what was read so far stands, and the others go on
+                    self.unreadable[tail.writer] = problem.strerror or str(problem)
+                    advanced = False
                 if isinstance(step.wants, DayMissing) and not into.streaming:
                     self._prepare({step.wants.day})
                     step.wants = None

@@ -22,6 +22,7 @@ from zlib import crc32
 
 from .. import identity
 from . import birth
+from .drops import Drops
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
 from .stack import STACK_ABORTS, must_rise
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 1.0  # after a failed birth or rotation
 WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
+NOTE_MASK = 0x3F  # of records shed for pressure, every 64th is noted at once: a note costs more than a record
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
@@ -49,6 +51,7 @@ class _State:
         "fd",
         "inodes",
         "lock_fd",
+        "lock_inode",
         "next",
         "numbers",
         "owes",
@@ -67,6 +70,7 @@ class _State:
         self.salt = crc32(bytes.fromhex(self.writer))
         self.fd = -1  # the first write fails with EBADF and so takes the slow path to birth
         self.lock_fd = -1
+        self.lock_inode: tuple[int, int] | None = None
         self.next = itertools.count(1).__next__
         self.numbers = itertools.count().__next__
         self.segment = -1
@@ -75,7 +79,7 @@ class _State:
         self.slow = False  # bad, or drops to be declared: the next append takes the slow path
         self.bad = False  # nothing may be appended to the current segment any more
         self.turns: dict[int, tuple[int, object]] = {}
-        self.dropped: dict[str, int] = {}
+        self.dropped = Drops()
         self.owes = False
         self.same_process = birth.fork_sentinel()
         self.write = birth.fast_write or birth.plain_write
@@ -107,7 +111,7 @@ class Writer:
     @property
     def dropped(self) -> dict[str, int]:
         """How many records were dropped so far in this process, by "LEVEL/reason"."""
-        return dict(self._state.dropped)
+        return self._state.dropped.counts()
 
     def append(self, payload: bytes, level: int = 20) -> int:
         """Append one record; return its number (from 1), or 0 when it was dropped.
@@ -142,9 +146,10 @@ class Writer:
     def drop(self, level: int, reason: str) -> None:
         """Count a record that is shed on purpose; the count is written with the next record that is accepted."""
         state = self._current()
-        key = "%d/%s" % (level, reason)
-        state.dropped[key] = state.dropped.get(key, 0) + 1
+        count = state.dropped.add("%d/%s" % (level, reason))
         state.owes = state.slow = True
+        if reason != "pressure" or not count & NOTE_MASK:
+            self._note(state)
 
     def sync(self) -> None:
         """Flush this writer's current segment to disk (fdatasync); for the shim, never for a pipeline. Blocks; never raises."""
@@ -156,8 +161,14 @@ class Writer:
     def close(self) -> None:
         """Declare drops that nothing declared yet and let go of the files. A later append begins a new writer."""
         state = self._current()
+        if state.owes and (state.bad or state.fd < 0):
+            state.retry_at = 0.0  # the last chance to say it: the header of a new segment does
+            self._rotate(state)
         if state.owes:
             self._declare(state)
+        if state.owes:
+            self._note(state)
+        state = self._state
         self._state = _State()
         birth.close_ours(state.fd, state.inodes)
         birth.close_ours(state.lock_fd, state.inodes)
@@ -213,14 +224,20 @@ class Writer:
         """Write how many records were dropped so far, as a frame of its own."""
         from .encode import encode
 
-        payload = encode({"k": "drops", "t": time.time_ns(), "dropped": dict(state.dropped)})
+        told = state.dropped.counts()
+        payload = encode({"k": "drops", "t": time.time_ns(), "dropped": told})
         n = state.next()
         frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
         if state.write(state.fd, frame, len(frame)) == len(frame):
-            state.owes = False
-            state.slow = state.bad
+            state.owes = state.dropped.counts() != told
+            state.slow = state.bad or state.owes
         else:
             state.bad = state.slow = True
+
+    def _note(self, state: _State) -> None:
+        """Make the lock file as long as there are drops: that needs no room on a full disk, and no later record."""
+        if state.lock_fd >= 0:
+            birth.set_size(state.lock_fd, state.lock_inode, sum(state.dropped.counts().values()))
 
     def _check(self, state: _State, n: int) -> None:
         """Every 256 records: leave a descriptor that is not ours any more; rotate when the segment is full."""
@@ -269,18 +286,21 @@ class Writer:
             if state.lock_fd < 0:
                 lock_fd, inode = birth.make_lock(self.directory, state.writer)
                 state.inodes.add(inode)
+                state.lock_inode = inode
                 state.lock_fd = lock_fd
-            header = birth.header(state.writer, number, state.dropped, self._head)
-            fd, inode, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
+            old, size = birth.inode_and_size(state.fd)
+            before = (state.segment, size if old in state.inodes else 0)
+            header = birth.header(state.writer, number, state.dropped.counts(), before, self._head)
+            fd, made, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
         except Exception as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             state.retry_at = now + RETRY_SECONDS
             return False
         if state is not self._state or os.getpid() != pid:  # a fork, or a handler that took a fresh writer
-            birth.close_ours(fd, {inode})
+            birth.close_ours(fd, {made})
             return True
-        state.inodes.add(inode)
+        state.inodes.add(made)
         if network:
             state.write = birth.plain_write
         try:
@@ -290,13 +310,13 @@ class Writer:
                 os.dup2(fd, state.fd, False)
                 os.close(fd)
         except OSError:
-            birth.close_ours(fd, {inode})
+            birth.close_ours(fd, {made})
             state.retry_at = now + RETRY_SECONDS
             return False
         state.segment = number
         state.bad = False
-        state.owes = False  # the header carries the counts
-        state.slow = False
+        # The header carries the counts, but another thread may have dropped something meanwhile.
+        state.owes = state.slow = state.dropped.counts() != header["dropped"]
         return True
 
 
