@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from typing import Any
 
 from .. import identity
@@ -154,17 +155,20 @@ class JournalTail:
                 lacks = True
             elif previous == step.segno and self._fd_number == previous:
                 lacks = os.fstat(self._fd).st_size < size
-        step.go_on(number)
         if lacks:
-            step.damage(0)
+            step.damage(step.offset)
+        step.go_on(number)
         return True
 
     def _end(self, files: Files, step: Step) -> None:
         """Close the writer, with the drops that no record could declare any more: the lock file is as long as there were drops."""
         try:
-            step.dropped = max(step.dropped, min(os.lstat(files.path(LOCK_SUFFIX)).st_size, MAX_DROPS))
+            status = os.lstat(files.path(LOCK_SUFFIX))
         except OSError:
-            pass
+            status = None
+        # A hole and nothing else: what was written into it is none of ours.
+        if status is not None and stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_blocks == 0:
+            step.dropped = max(step.dropped, min(status.st_size, MAX_DROPS))
         step.closed = True
 
     def _take_once(self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> bool:

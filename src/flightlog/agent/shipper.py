@@ -116,6 +116,8 @@ class Shipper:
         into = Gathering(self._sink, self._node, self._clock, self._runs, self._batch_rows, self._batch_bytes)
         try:
             steps = self._gather(ready, found, into)
+            for step in steps.values():
+                step.finish()
             moved = [step for step in steps.values() if step.moved]
             if moved:
                 self._commit(moved, into)
@@ -189,7 +191,6 @@ class Shipper:
         transaction = into.store_rows()
         for step in moved:
             step.refused(into.refused.get(step.writer, []))
-            step.finish()
         if into.runs:
             try:
                 transaction.apply_runs(into.run_rows())

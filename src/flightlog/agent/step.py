@@ -17,6 +17,7 @@ class Step:
     """One writer's part of a batch."""
 
     __slots__ = (
+        "_before_damage",
         "_n_from_damage",
         "closed",
         "corrupt",
@@ -41,6 +42,7 @@ class Step:
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = -1
+        self._before_damage = (start.segno, start.offset)
 
     @property
     def moved(self) -> bool:
@@ -69,9 +71,9 @@ class Step:
 
     def damage(self, resume: int) -> None:
         """Pass bytes that are no frame; how many records they were is known by the next one's number."""
-        if self._n_from_damage >= 0:
-            self.corrupt += 1
-        self._n_from_damage = self.n
+        if self._n_from_damage < 0:
+            self._n_from_damage = self.n
+            self._before_damage = (self.segno, self.offset)
         self.offset = resume
 
     def go_on(self, number: int) -> None:
@@ -79,10 +81,14 @@ class Step:
         self.segno, self.offset = number, 0
 
     def finish(self) -> None:
-        """Settle what is open at the end of a batch: damage with nothing numbered behind it yet is at least one record."""
-        if self._n_from_damage >= 0:
+        """Settle damage that nothing numbered was read behind: at the end of a writer it is at least one record, else it is met again."""
+        if self._n_from_damage < 0:
+            return
+        if self.closed:
             self.corrupt += 1
-            self._n_from_damage = -1
+        else:
+            self.segno, self.offset = self._before_damage
+        self._n_from_damage = -1
 
     def refused(self, kinds: list[str]) -> None:
         """Count rows as dead letters that were refused after they had been counted as stored."""
