@@ -68,9 +68,7 @@ def safe_text(value: object, limit: int = MAX_TEXT) -> str:
     """Return str(*value*) cut to *limit* characters; says so instead of raising when the object cannot do it."""
     try:
         text = str(value)
-    except BaseException as problem:  # a __str__ of the user's may do anything
-        if isinstance(problem, KeyboardInterrupt):
-            raise
+    except Exception:  # what is no Exception may be a signal handler's sys.exit, which must not be swallowed
         return "<unprintable %s object>" % type(value).__name__
     return text if len(text) <= limit else text[:limit] + "..."
 

@@ -175,6 +175,10 @@ ENDS = {
     "deep_recursion": ("sys.setrecursionlimit(3000); deep(0)", 1),
     "recursion_survived": ("survive(); work('T', 0, 5)", 0),
     "exit_in_atexit": ("import atexit; atexit.register(work, 'T', 0, 5); sys.exit(6)", 6),
+    "exit_by_handler_in_repr": (
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); native.info('x', value=Killing()); time.sleep(10)",
+        7,
+    ),
     "daemon_thread": ("threading.Thread(target=work, args=('T',), daemon=True).start(); time.sleep(0.02)", 0),
 }
 ENDING = (
@@ -186,6 +190,10 @@ def work(name, *rest):
 def deep(depth):
     worker.log(native.info, worker.argument(1) + "deep", depth)
     deep(depth + 1)
+class Killing:
+    def __repr__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "killing"
 def survive():
     try:
         deep(0)

@@ -49,7 +49,7 @@ def decode(payload: bytes) -> Frame:
     if _odd(payload) is None:
         try:
             return _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
     return _patiently(payload)
 

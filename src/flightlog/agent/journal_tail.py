@@ -28,7 +28,8 @@ from .step import Step, keep_damage
 
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
-MAX_DROPS = 1 << 31  # believed of a lock file, which anybody may have made longer
+MAX_WORD = 4096  # characters of a word in a header
+MAX_DROPS = 1 << 40  # believed of one writer; anybody may have written the file
 
 
 class JournalTail:
@@ -310,12 +311,14 @@ class JournalTail:
 
 
 def _sane(head: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a header what has the right type."""
-    types = {"pid": int, "start": int, "t": int, "uid": int, "boot": str, "argv0": str, "py": str, "node": str}
+    """Keep of a header what has the right type, and is no number that nobody could hold."""
+    numbers = {"pid": 1 << 31, "start": 1 << 63, "t": 1 << 63, "uid": 1 << 32}
+    words = ("boot", "argv0", "py", "node", "role")
     return {
         key: value
         for key, value in head.items()
-        if key not in types or (isinstance(value, types[key]) and not isinstance(value, bool))
+        if (key not in numbers or (type(value) is int and 0 <= value < numbers[key]))
+        and (key not in words or (isinstance(value, str) and len(value) <= MAX_WORD))
     }
 
 
@@ -332,6 +335,6 @@ def _dropped(payload: bytes) -> int:
     """Return the total of a `dropped` object."""
     try:
         counts = json.loads(payload).get("dropped") or {}
-        return sum(value for value in counts.values() if isinstance(value, int))
-    except (ValueError, AttributeError, TypeError):
+        return max(0, min(sum(value for value in counts.values() if isinstance(value, int)), MAX_DROPS))
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return 0

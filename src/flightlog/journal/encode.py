@@ -148,9 +148,7 @@ def _text(value: object) -> str:
     """Return the repr of an object we know nothing about, capped; its code may raise."""
     try:
         text = repr(value)
-    except BaseException as problem:
-        if isinstance(problem, KeyboardInterrupt):
-            raise
+    except Exception:  # what is no Exception may be a signal handler's sys.exit, which must not be swallowed
         return "<unprintable %s object>" % type(value).__name__
     if type(text) is not str:
         text = str.__str__(text)
