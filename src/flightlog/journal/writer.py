@@ -24,7 +24,7 @@ from .. import identity
 from . import birth
 from .drops import Drops
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
-from .stack import STACK_ABORTS, must_rise
+from .mistakes import MISTAKES, STACK_ABORTS, must_rise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 1.0  # after a failed birth or rotation
 WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
 NOTE_MASK = 0x3F  # of records shed for pressure, every 64th is noted at once: a note costs more than a record
+TRIES = 8  # of one record, among forks, short writes and interrupted births
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
@@ -116,7 +117,7 @@ class Writer:
     def append(self, payload: bytes, level: int = 20) -> int:
         """Append one record; return its number (from 1), or 0 when it was dropped.
 
-        When a number is returned the record survives `kill -9`. Never raises (but see `stack`), takes no lock, does not wait for a disk (the
+        When a number is returned the record survives `kill -9`. Never raises (but see `mistakes`), takes no lock, does not wait for a disk (the
         kernel may throttle a writer while it writes back). Safe in threads, signal handlers, `__del__` and after forks.
 
         Args:
@@ -200,7 +201,7 @@ class Writer:
 
     def _append_slowly(self, state: _State, payload: bytes, n: int, level: int) -> int:
         """Handle the first record, a fork in between, an error or short write, and drops to be declared."""
-        for _ in range(4):
+        for _ in range(TRIES):
             if state is not self._state:
                 state = self._state
                 n = state.next()
@@ -208,9 +209,9 @@ class Writer:
                 self._declare(state)
             if state.bad or state.fd < 0:
                 if not self._rotate(state):
-                    if state is self._state:
+                    if state is self._state and time.monotonic() < state.retry_at:
                         break
-                    continue
+                    continue  # a fork, or somebody's birth that was interrupted and did not fail
                 if state is not self._state:
                     continue
             frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
@@ -292,7 +293,7 @@ class Writer:
             before = (state.segment, size if old in state.inodes else 0)
             header = birth.header(state.writer, number, state.dropped.counts(), before, self._head)
             fd, made, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
-        except Exception as problem:
+        except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             state.retry_at = now + RETRY_SECONDS

@@ -12,7 +12,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
-from ..journal.stack import STACK_ABORTS, must_rise
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import redact, streams
 from .context import current
 from .hook_logging import dispatch
@@ -80,7 +80,7 @@ def install_handler(module: ModuleType) -> None:
             else:
                 reference = streams.reference(_journal(record))
             dispatch.outer = (record["message"], reference)
-        except Exception as problem:
+        except MISTAKES as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             recorder.failed += 1

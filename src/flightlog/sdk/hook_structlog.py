@@ -13,7 +13,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
-from ..journal.stack import STACK_ABORTS, must_rise
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import redact, streams
 from .context import current
 from .hook_logging import dispatch
@@ -126,7 +126,7 @@ def _take(bound: Any, method: str, event: object, event_kw: dict[str, Any]) -> A
             problem = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
         _call.n = 0
         _call.n = _journal(method, event, fields, problem)
-    except Exception as problem:
+    except MISTAKES as problem:
         if STACK_ABORTS and must_rise(problem):
             raise
         recorder.failed += 1  # plain stores: the stack may be full

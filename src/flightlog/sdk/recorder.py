@@ -15,7 +15,7 @@ from .. import identity, records
 from ..config import switch
 from ..config.control import DISABLED, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
 from ..journal.encode import encode
-from ..journal.stack import STACK_ABORTS, must_rise
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from ..journal.writer import Writer
 from .context import Scope, current
 
@@ -113,7 +113,7 @@ class Recorder:
                 return False
             if not self._announced:
                 self._announce()
-        except Exception as problem:
+        except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
@@ -136,7 +136,7 @@ class Recorder:
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             self.writer.append(encode(records.event(name, where.run, data, where.stage, now)), records.CRITICAL)
-        except Exception as problem:
+        except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
