@@ -1,4 +1,4 @@
-"""Settings: every key of config.yml with its type, default and bounds; docs/reference/config.md lists them.
+"""Settings: every key of config.yml with its type, default and bounds; docs/reference/configuration.md lists them.
 
 Invariants: a wrong value names file, line, key, reason and remedy; a broken file never stops a pipeline or the agent (`load_or_default`), and never
 makes the agent ship to another database than the one it was to name. Owns: meaning and validation. Leaves YAML to `reader`, the kill switch
@@ -67,16 +67,39 @@ class Redact:
 
 
 @dataclass(frozen=True)
+class LogDatabase:
+    """`logging.database:`. Whether the agent ships into the database."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """`logging.file:`. Text logs per pipeline; `directory` empty: FLIGHTLOG_HOME/logs; `total`: bytes of all of them together."""
+
+    enabled: bool = False
+    directory: str = ""
+    format: str = "text"
+    when: str = "size"
+    max_bytes: int = 64 << 20
+    backups: int = 10
+    compress: bool = False
+    total: int = 2 << 30
+
+
+@dataclass(frozen=True)
 class Logging:
     """`logging:`. `level`: empty leaves the programs' own levels alone."""
 
     level: str = ""
     redact: Redact = field(default_factory=Redact)
+    database: LogDatabase = field(default_factory=LogDatabase)
+    file: LogFiles = field(default_factory=LogFiles)
 
 
 @dataclass(frozen=True)
 class Monitoring:
-    """`monitoring:`. `enabled` is the kill switch; without `database_logging` the agent holds everything in the spool."""
+    """`monitoring:`. `enabled` is the kill switch; the other two are short for `logging.database.enabled`, `logging.file.enabled`."""
 
     enabled: bool = True
     database_logging: bool = True
@@ -116,6 +139,16 @@ class Settings:
     spool: Spool = field(default_factory=Spool)
     warnings: tuple[str, ...] = ()  # what is usable and should be mended
 
+    @property
+    def to_database(self) -> bool:
+        """Whether records are shipped into the database: off as soon as either key says so."""
+        return self.logging.database.enabled and self.monitoring.database_logging
+
+    @property
+    def to_files(self) -> bool:
+        """Whether text logs are written: on as soon as either key says so."""
+        return self.logging.file.enabled or self.monitoring.file_logging
+
 
 def load(path: str | None = None) -> Settings:
     """Return the settings of *path*, by default of the config file that applies here (`switch.find_config`).
@@ -125,42 +158,38 @@ def load(path: str | None = None) -> Settings:
     path = switch.find_config() if path is None else path
     chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     for key, item in _read(path).items() if path else ():
-        section, _, name = key.partition(".")
-        if section not in _SECTIONS:
+        if key.partition(".")[0] not in _SECTIONS:
             continue  # somebody else's: one config.yml serves many programs
-        if not name or key in _PARTS:
+        if key in _SECTIONS:
             if item.value not in ({}, None):
-                raise _wrong(path, key, item, "is a section", f"write its keys below `{section}:`")
+                raise _wrong(path, key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
             continue
+        section, _, name = key.rpartition(".")
         check = _KEYS.get(key)
         if check is None:
             near = difflib.get_close_matches(key, _KEYS, 1)
-            remedy = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the keys"
+            remedy = f"did you mean {near[0]}?" if near else "docs/reference/configuration.md lists the keys"
             raise _wrong(path, key, item, "is no setting", remedy)
         try:
-            _set(chosen[section], name, check(item.value))
+            chosen[section][name] = check(item.value)
         except _WrongItem as problem:
             at = item._replace(
                 value=problem.item, line=(item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
             )
-            raise _wrong(path, key, at, str(problem), "docs/reference/config.md says what it takes") from problem
+            raise _wrong(path, key, at, str(problem), "docs/reference/configuration.md says what it takes") from problem
         except ValueError as problem:
-            raise _wrong(path, key, item, str(problem), "docs/reference/config.md says what it takes") from problem
+            raise _wrong(
+                path, key, item, str(problem), "docs/reference/configuration.md says what it takes"
+            ) from problem
     if path and not switch.file_enabled(path):
         chosen["monitoring"]["enabled"] = False
-    redact = chosen["logging"].pop("redact", {})
-    chosen["logging"]["redact"] = Redact(**redact)
     database, warnings = _database(path, chosen.pop("database"))
-    sections = {section: make(**chosen[section]) for section, make in _SECTIONS.items() if section in chosen}
-    return Settings(database=database, warnings=warnings, **sections)
-
-
-def _set(section: dict[str, Any], name: str, value: Any) -> None:
-    """Keep a value under its name; `redact.keys` is the setting `keys` of the part `redact`."""
-    *parts, name = name.split(".")
-    for part in parts:
-        section = section.setdefault(part, {})
-    section[name] = value
+    made: dict[str, Any] = {}
+    for section, make in _SECTIONS.items():  # those inside others come first
+        if section in chosen:
+            outer, _, name = section.rpartition(".")
+            (chosen[outer] if outer else made)[name] = make(**chosen[section])
+    return Settings(database=database, warnings=warnings, **made)
 
 
 def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | None]:
@@ -300,6 +329,13 @@ def _level(value: Any) -> str:
     return word
 
 
+def _directory(value: Any) -> str:
+    path = os.path.expanduser(_text(value))
+    if path and (not os.path.isabs(path) or "\0" in path):
+        raise ValueError("is no absolute path")
+    return os.path.normpath(path) if path else ""
+
+
 def _number(low: int, high: int) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -338,12 +374,14 @@ def _bounded(value: float, low: float, high: float) -> float:
 
 _SECTIONS: dict[str, Callable[..., Any]] = {
     "database": Database,
+    "logging.database": LogDatabase,
+    "logging.file": LogFiles,
+    "logging.redact": Redact,
     "logging": Logging,
     "monitoring": Monitoring,
     "agent": AgentSettings,
     "spool": Spool,
 }
-_PARTS = frozenset(("logging.redact",))
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "database.dsn": _text,
     "database.dsn_file": _text,
@@ -355,6 +393,15 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "logging.redact.keys": _list(_name, 100),
     "logging.redact.allow": _list(_name, 100),
     "logging.redact.patterns": _list(_pattern, 32),
+    "logging.database.enabled": _truth,
+    "logging.file.enabled": _truth,
+    "logging.file.directory": _directory,
+    "logging.file.format": _one_of("text", "jsonl"),
+    "logging.file.when": _one_of("size", "day"),
+    "logging.file.max_bytes": _size(4 << 10, 1 << 40),
+    "logging.file.backups": _number(0, 100_000),
+    "logging.file.compress": _truth,
+    "logging.file.total": _size(16 << 20, 1 << 50),
     "monitoring.enabled": _truth,
     "monitoring.database_logging": _truth,
     "monitoring.file_logging": _truth,
