@@ -48,7 +48,10 @@ def test_looking_starts_the_server_and_somebody_who_will_stop_it(flightlog, home
     assert lines[0].endswith("/pg/sock dbname=flightlog user=flightlog")
     assert [line.split()[0][:8] for line in lines[1:4]] == ["0001_pre", "0002_pre", "0003_pre"]
     data = json.loads(flightlog("db", "status", "-o", "json")[0])
-    assert (data["v"], [row["changed"] for row in data["migrations"]]) == (1, [False] * (len(lines) - 1))
+    assert (data["v"], [row["changed"] for row in data["migrations"]]) == (
+        1,
+        [False] * sum(line[:4].isdigit() for line in lines),
+    )
     assert flightlog("db", "migrate")[0] == "nothing to do: the database has this version's schema\n"
     assert flightlog("agent", "run", "--once") == ("", "")
 
@@ -56,7 +59,8 @@ def test_looking_starts_the_server_and_somebody_who_will_stop_it(flightlog, home
 def test_a_database_without_schema(empty_dsn, home):
     flightlog = Command(empty_dsn, home)
     out, err = flightlog("db", "status", code=1)
-    assert all(line.endswith("pending") for line in out.splitlines()[1:])
+    migrations = [line for line in out.splitlines() if line[:4].isdigit()]
+    assert migrations and all(line.endswith("pending") for line in migrations)
     assert err == "Error: the database does not have this version's schema\nTry: flightlog db migrate\n"
     assert json.loads(flightlog("db", "status", "-o", "json", code=1)[0])["migrations"][0]["applied_at"] is None
     for command in ("logs", "list", "status", "audit"):
@@ -67,5 +71,5 @@ def test_a_database_without_schema(empty_dsn, home):
 def test_the_schema_can_be_printed_without_any_server(home):
     out, err = Command(f"host={home}/nowhere", home)("db", "migrate", "--print")
     assert out.startswith("CREATE TABLE IF NOT EXISTS pipeline_migrations")
-    assert out.endswith("COMMIT;\n")
+    assert "COMMIT;\n" in out and out.endswith("END $roles$;\n")
     assert err == ""

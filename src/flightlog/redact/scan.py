@@ -30,7 +30,9 @@ _SHAPES = (
     (GITHUB, shapes.GITHUB),
     (UNDERLINED, shapes.UNDERLINED),
 )
-_ZEROS = bytes(48 if 48 <= c < 58 else 120 for c in range(256))
+# Every digit a 0, what may stand between a card number's groups a dash: what the shortest one without groups, and every one with them, then has.
+_DIGITS = bytes(48 if 48 <= c < 58 else 45 if c in b" -" else 120 for c in range(256))
+_CARD, _GROUPS = "0" * 13, "0000-0000"
 _on = True
 _custom = False  # whether the configuration added anything
 _added: tuple[Added, ...] = ()
@@ -43,8 +45,8 @@ def text(value: str) -> str:
         return value
     # One character is found two to four times as fast as two, so each literal is asked for by its rarest character first.
     hits = 0
-    low = value.lower()
-    if "=" in low or ":" in low or "'" in low or '"' in low:
+    if "=" in value or ":" in value or "'" in value or '"' in value:
+        low = value.lower()
         if (
             "pass" in low
             or ("k" in low and ("key" in low or "token" in low or "cookie" in low))
@@ -56,15 +58,16 @@ def text(value: str) -> str:
             hits = ASSIGNED
         if "@" in low and "://" in low:
             hits |= USERINFO
-    if "-" in low:
-        if "--" in low:
+    if "-" in value:
+        if "--" in value:
+            low = value.lower()
             if "pass" in low or "key" in low or "token" in low or "cre" in low or "pwd" in low:
                 hits |= ASSIGNED
             if "PRIVATE KEY" in value:
                 hits |= KEYS
-        if "sk-" in value or ("x" in low and ("xox" in value or "xapp-" in value)) or "glpat-" in value:
+        if "sk-" in value or ("x" in value and ("xox" in value or "xapp-" in value)) or "glpat-" in value:
             hits |= DASHED
-    if "_" in low:
+    if "_" in value:
         if "gh" in value or "b_pat_" in value:
             hits |= GITHUB
         if "k_live_" in value or "k_test_" in value or "hf_" in value:
@@ -73,13 +76,16 @@ def text(value: str) -> str:
         hits |= CAPITALS
     if "J" in value and "eyJ" in value:
         hits |= JWT
-    if "b" in low and ("bearer " in low or "basic " in low):
-        hits |= AUTH
-    if ("4" in low or "3" in low or "5" in low or "6" in low or "2" in low) and (
-        value.encode("ascii", "replace").translate(_ZEROS).count(b"0000") >= 3
-    ):
-        hits |= CARDS
+    if "b" in value or "B" in value:
+        low = value.lower()
+        if "bearer " in low or "basic " in low:
+            hits |= AUTH
+    if "4" in value or "3" in value or "5" in value or "6" in value or "2" in value:
+        digits = value.encode("ascii", "replace").translate(_DIGITS).decode()  # looked for as text: four times as fast
+        if _GROUPS in digits or _CARD in digits:
+            hits |= CARDS
     if hits or _custom:
+        low = value.lower()
         for word in _words:
             if word in low:
                 hits |= ASSIGNED
