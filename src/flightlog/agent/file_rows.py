@@ -11,7 +11,7 @@ import heapq
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any
 
-from .. import records, redact
+from .. import records
 from ..errors import PoisonRecord
 from .facts import RunFacts
 from .intake import RawOf
@@ -107,9 +107,9 @@ class FileGathering:
         self.rows += 1
 
     def refuse(self, writer: str, seq: int, run: str, raw: bytes, problem: PoisonRecord) -> None:
-        """Show a record that no line could be made of, its secrets masked: its raw bytes may be somebody else's."""
-        shown = redact.raw(raw).decode("utf-8", "backslashreplace")
-        self.say(writer, run, seq, records.ERROR, f"a record that is {redact.text(problem.message)}: {shown}")
+        """Show a record that no line could be made of, which may be somebody else's; `TextRows.own` masks it."""
+        shown = raw.decode("utf-8", "backslashreplace")
+        self.say(writer, run, seq, records.ERROR, f"a record that is {problem.message}: {shown}")
 
     def account(self, step: Step, run: str) -> None:
         """Say what of a writer's part is missing: loss is never silent."""

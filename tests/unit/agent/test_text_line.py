@@ -194,11 +194,12 @@ def test_a_number_beyond_every_range_does_not_stop_a_line():
     assert "1e400000" in line or "inf" in line.lower()
 
 
-def test_what_is_put_together_here_is_masked():
+def test_a_command_line_is_masked_before_it_is_cut():
     rows = TextRows("ab" * 16, "n1", 0, TextClock(), False, lambda *what: None)
-    data = json.dumps({"command": ["job", "--password", "hunter2secret", "x" * 990, "--api-key=k9Zq83hfkq02mdkq"]})
+    token = "ghp_" + "k9Zq83hfkQ02mdkq7Lw1" + "aB3dE5fG7hJ9kL2m"
+    data = json.dumps({"command": ["job", "--password=hunter2secret", "x" * 950, token]})
     line = rows.event(RUN, NOW, 1, 1, records.RUN_STARTED, None, data)
-    assert "run started: job --password" in line and "hunter2secret" not in line and "k9Zq" not in line
+    assert "run started: job --password=" in line and "hunter2secret" not in line and "ghp_" not in line
 
 
 def test_a_call_site_that_is_known_reads_like_one_that_is_not():
