@@ -135,6 +135,8 @@ HEADS = [
 ]
 # Payloads of a foreign, broken or hostile writer, in valid frames.
 PAYLOADS = [
+    *[b'{"k":"%s","x":{"a\xa7":1}}' % kind for kind in (b"log", b"event")],
+    *[b'{"k":"log","e":{"message":"\xc3\x28"}}', b'{"k":"log","x":{"a":"\xed\xa0\x80"}}'],
     *[
         b"",
         b"{}",
