@@ -33,7 +33,7 @@ for number in range(first, first + count):
 
 def test_44_many_short_processes(scene):
     """2,000 processes of two records each: little of the disk, of descriptors and of the agent's memory, whether it runs or comes later."""
-    number = rounds(200, whole=2000)
+    number = rounds(80, whole=2000)
     half = number // 2
     assert scene.run(SHORT, 0, half, timeout=600) == 0, scene.words()
     found = look([scene.spool])

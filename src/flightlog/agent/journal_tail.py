@@ -124,7 +124,7 @@ class JournalTail:
             if later is None:
                 if self._dead:
                     if step.offset:  # it was there, and nobody removes one that is not read to its end
-                        step.damage(step.offset)
+                        step.damage(step.offset, MAX_DROPS)
                     self._end(files, step)
                 return False
             if not self._go_on(files, step, later):
@@ -157,7 +157,7 @@ class JournalTail:
             elif previous == step.segno and self._fd_number == previous:
                 lacks = os.fstat(self._fd).st_size < size
         if lacks:
-            step.damage(step.offset)
+            step.damage(step.offset, MAX_DROPS)
         step.go_on(number)
         return True
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..journal.format import FRAME_HEAD_BYTES
 from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage
+SMALLEST_FRAME_BYTES = FRAME_HEAD_BYTES + 2
 
 
 class Step:
@@ -19,6 +21,7 @@ class Step:
     __slots__ = (
         "_before_damage",
         "_n_from_damage",
+        "_room",
         "closed",
         "corrupt",
         "dead",
@@ -42,6 +45,7 @@ class Step:
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = -1
+        self._room = 0  # how many records may have been where the damage is
         self._before_damage = (start.segno, start.offset)
 
     @property
@@ -57,7 +61,7 @@ class Step:
     def number(self, n: int) -> None:
         """Take the writer's own number of a frame; one behind damage says how many are missing in it."""
         if self._n_from_damage >= 0:
-            self.corrupt += max(1, n - self._n_from_damage - 1)
+            self.corrupt += max(1, min(n - self._n_from_damage - 1, self._room))
             self._n_from_damage = -1
         if n > self.n:
             self.n = n
@@ -69,11 +73,15 @@ class Step:
         self.number(n)
         self.offset = end
 
-    def damage(self, resume: int) -> None:
-        """Pass bytes that are no frame; how many records they were is known by the next one's number."""
+    def damage(self, resume: int, room: int | None = None) -> None:
+        """Pass bytes that are no frame, or that are not there any more (*room*: how many records these may have been).
+
+        How many there were is known by the next one's number.
+        """
         if self._n_from_damage < 0:
-            self._n_from_damage = self.n
+            self._n_from_damage, self._room = self.n, 0
             self._before_damage = (self.segno, self.offset)
+        self._room += (resume - self.offset) // SMALLEST_FRAME_BYTES if room is None else room
         self.offset = resume
 
     def go_on(self, number: int) -> None:
