@@ -9,6 +9,7 @@ from campaign import SEED, rounds
 from spoiled import PAGE, Spoiled
 
 from flightlog import identity
+from flightlog.agent.spool import look
 from flightlog.journal.format import FRAME_HEAD, FRAME_HEAD_BYTES, salt_of, segment_name
 from integration.shipping import fetch
 
@@ -125,6 +126,39 @@ def test_28_cut_zeroed_doubled_swapped_and_missing_pieces(scene):
         name: (kept ^ stored.get(name, set())) for name, kept in expected.items() if kept != stored.get(name, set())
     }
     assert not wrong, f"seed {SEED}: {wrong}"
+
+
+ROTATED = """
+import flightlog, worker
+flightlog.init(pipeline="rotated")
+from flightlog.sdk.recorder import recorder
+recorder._start()
+recorder.writer.rotate_bytes = 20000
+log = flightlog.get_logger("rotated")
+for n in range(40):
+    worker.log(log.info, worker.argument(1), n, 6000)
+"""
+
+
+def test_what_a_real_writer_says_of_its_segments_declares_a_missing_one(scene):
+    for name, spoil in (("gone", os.unlink), ("empty", lambda path: os.truncate(path, 0)), ("short", cut_last_frame)):
+        known = set(look([scene.spool])) if os.path.isdir(scene.spool) else set()
+        assert scene.run(ROTATED, name) == 0, scene.words()
+        (writer,) = set(look([scene.spool])) - known
+        spoil(os.path.join(scene.spool, segment_name(writer, 1)))
+    found = scene.check(may_lose=True)
+    assert found.total("corrupt") == scene.tally.witnessed - scene.tally.stored > 3
+
+
+def cut_last_frame(path):
+    """Shorten a segment by its last frame."""
+    with open(path, "r+b") as file:
+        data = file.read()
+        at = 0
+        while at < len(data):
+            last = at
+            at += FRAME_HEAD_BYTES + (FRAME_HEAD.unpack_from(data, at)[1] & 0xFFFFFF)
+        file.truncate(last)
 
 
 def test_29_hostile_files(scene):

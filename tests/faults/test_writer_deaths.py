@@ -173,6 +173,7 @@ ENDS = {
     "abort": ("os.abort()", -signal.SIGABRT),
     "recursion": ("deep(0)", 1),
     "deep_recursion": ("sys.setrecursionlimit(3000); deep(0)", 1),
+    "recursion_and_no_orderly_end": ("survive(); work('T', 0, 5); os._exit(3)", 3),
     "recursion_survived": ("survive(); work('T', 0, 5)", 0),
     "exit_in_atexit": ("import atexit; atexit.register(work, 'T', 0, 5); sys.exit(6)", 6),
     "exit_by_handler_in_repr": (

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from flightlog.journal import birth
+from flightlog.journal import birth, reader
 from flightlog.journal.drops import Drops
+from flightlog.journal.format import salt_of
 from flightlog.journal.writer import Writer
 
 
@@ -76,3 +77,20 @@ def test_a_file_system_without_locks_is_no_reason_not_to_write(tmp_path, monkeyp
     writer = Writer(str(tmp_path))
     assert writer.append(b"{}") == 1
     writer.close()
+
+
+def test_what_is_dropped_during_a_birth_is_declared(tmp_path, monkeypatch):
+    writer = Writer(str(tmp_path))
+    made = birth.make_segment
+
+    def slow(*arguments):
+        done = made(*arguments)  # the header is written: it cannot know of what comes now
+        writer.drop(20, "pressure")
+        return done
+
+    monkeypatch.setattr(birth, "make_segment", slow)
+    writer.append(b"{}")
+    name = writer.writer_id
+    writer.append(b"{}")  # the next record brings it, whatever happens to the process then
+    frames = list(reader.read_segment(str(tmp_path / (name + ".000000.seg")), salt_of(name)))
+    assert [b'"20/pressure":1' in payload for *_, payload in frames] == [False, False, True, False]
