@@ -125,7 +125,7 @@ def claim(connection: Connection, node: str, epoch: int, limit: int = 20) -> lis
     Raises SinkError.
     """
     rows = _execute(connection, "claim", node=node, epoch=epoch, limit=limit)
-    taken = [
+    return [
         Command(
             command,
             verb,
@@ -137,7 +137,6 @@ def claim(connection: Connection, node: str, epoch: int, limit: int = 20) -> lis
         )
         for command, verb, run, program, arguments, requested_by in rows
     ]
-    return sorted(taken)
 
 
 def complete(connection: Connection, node: str, epoch: int, command: str, done: bool, result: str = "") -> bool:

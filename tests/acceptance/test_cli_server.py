@@ -71,5 +71,5 @@ def test_a_database_without_schema(empty_dsn, home):
 def test_the_schema_can_be_printed_without_any_server(home):
     out, err = Command(f"host={home}/nowhere", home)("db", "migrate", "--print")
     assert out.startswith("CREATE TABLE IF NOT EXISTS pipeline_migrations")
-    assert "COMMIT;\n" in out and out.endswith("END $roles$;\n")
+    assert out.endswith("COMMIT;\n")
     assert err == ""

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from flightlog import commands, identity
+from flightlog import commands
 from flightlog.errors import Fenced, SinkError, UsageError
 from flightlog.store.db import connect
 from flightlog.store.ingest import PostgresSink
@@ -13,7 +13,7 @@ from integration import logins
 from integration.logins import OPERATOR, READER, WRITER, as_user, login, refused
 from integration.shipping import execute, fetch
 
-RUN = identity.new_ulid()
+RUN = "01M86ZYTH9FGWWWGERS15X8FFQ"
 
 
 @pytest.fixture
@@ -48,8 +48,19 @@ def test_asked_claimed_answered(operator, agent, dsn):
     assert commands.complete(agent._connection, "n1", agent.epoch, first, True, "ended by TERM")
     assert commands.complete(agent._connection, "n1", agent.epoch, second, False, "x" * 5000)
     assert not commands.complete(agent._connection, "n1", agent.epoch, first, False)  # once
-    shown = operator.execute("SELECT verb, state, length(result) FROM pipeline_commands ORDER BY command_id").fetchall()
+    shown = operator.execute(
+        "SELECT verb, state, length(result) FROM pipeline_commands ORDER BY requested_at"
+    ).fetchall()
     assert shown == [("stop", "done", 13), ("start", "failed", 1000), ("pause", "pending", None)]
+
+
+def test_they_are_taken_in_the_order_they_were_asked_for(operator, agent):
+    """Also within a millisecond, in which ids have no order."""
+    asked = [commands.enqueue(operator, "stacks", "n1", run=RUN) for _ in range(30)]
+    taken = []
+    while len(taken) < 30:
+        taken += commands.claim(agent._connection, "n1", agent.epoch, 7)
+    assert [command.id for command in taken] == asked
 
 
 def test_a_node_answers_for_itself_only(operator, agent, dsn):
@@ -130,7 +141,14 @@ def test_what_no_command_can_be_is_said_at_once(operator, wrong):
     assert caught.value.hint
 
 
-ROW = {"command_id": identity.new_ulid(), "verb": "stop", "node": "n1", "run_id": RUN, "program": None, "arguments": {}}
+ROW = {
+    "command_id": "01M86ZYTH9FGWWWGERS15X8FFR",
+    "verb": "stop",
+    "node": "n1",
+    "run_id": RUN,
+    "program": None,
+    "arguments": {},
+}
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def status(form: str) -> None:
         output.say(output.one_line(masked(dsn)))
         for row in rows:
             output.say(f"{row.name:45} {_word(row)}")
-        _print_standing(standing, used)
+        if not pending:
+            _print_standing(standing, used)
     if pending:
         if form == "short":
             problem = FlightlogError("the database does not have this version's schema", "flightlog db migrate")

@@ -68,7 +68,7 @@ def print_sql() -> str:
         record = _RECORD.format(name=item.name, checksum=item.checksum, version=__version__)
         parts.append(f"BEGIN;\n-- {item.name}\n{item.text.strip()}\n{record}\nCOMMIT;")
     parts.append(
-        "-- roles and rights: may be repeated at any time; needs a role that may create roles\n" + roles.as_sql()
+        f"BEGIN;\n-- roles and rights: may be repeated at any time; takes the right to create roles\n{roles.as_sql()}\nCOMMIT;"
     )
     return "\n\n".join(parts) + "\n"
 

@@ -29,7 +29,7 @@ CREATE TABLE pipeline_commands (
             WHEN 'string' THEN arguments->>'signal' IN ('HUP', 'INT', 'QUIT', 'TERM', 'KILL', 'USR1', 'USR2', 'STOP', 'CONT')
             ELSE NOT arguments ? 'signal' END, false))
 );
-CREATE INDEX pipeline_commands_open ON pipeline_commands (node, command_id) WHERE state IN ('pending', 'claimed');
+CREATE INDEX pipeline_commands_open ON pipeline_commands (node, requested_at) WHERE state IN ('pending', 'claimed');
 
 -- For the agent that holds the node. A command that nobody claimed in time is failed, not done late; one whose agent went away is not
 -- done twice.
@@ -45,10 +45,14 @@ BEGIN
     UPDATE pipeline_commands c SET state = 'failed', completed_at = now(), result = 'its agent ended; whether it was done is not known'
      WHERE c.node = p_node AND c.state = 'claimed' AND c.claimed_by < p_epoch;
     RETURN QUERY
-    UPDATE pipeline_commands c SET state = 'claimed', claimed_at = now(), claimed_by = p_epoch
-     WHERE c.command_id IN (SELECT o.command_id FROM pipeline_commands o WHERE o.node = p_node AND o.state = 'pending'
-                             ORDER BY o.command_id LIMIT least(p_limit, 100) FOR UPDATE SKIP LOCKED)
-    RETURNING c.command_id::text, c.verb, c.run_id::text, c.program, c.arguments, c.requested_by;
+    WITH taken AS (
+        UPDATE pipeline_commands c SET state = 'claimed', claimed_at = now(), claimed_by = p_epoch
+         WHERE c.command_id IN (SELECT o.command_id FROM pipeline_commands o WHERE o.node = p_node AND o.state = 'pending'
+                                 ORDER BY o.requested_at, o.command_id LIMIT least(p_limit, 100) FOR UPDATE SKIP LOCKED)
+        RETURNING c.*
+    )
+    SELECT t.command_id::text, t.verb, t.run_id::text, t.program, t.arguments, t.requested_by
+      FROM taken t ORDER BY t.requested_at, t.command_id;
 END $$;
 
 CREATE FUNCTION pipeline_command_complete_v1(p_node text, p_epoch bigint, p_command text, p_done boolean, p_result text)
