@@ -19,6 +19,7 @@ from flightlog.journal.encode import encode
 from flightlog.journal.writer import Writer
 from flightlog.system import os
 
+from .calls import playing
 from .database import Database, FakeSink
 from .kernel import Kernel, Killed
 from .model import Model
@@ -70,7 +71,7 @@ class World:
         self.batch_rows, self.rotate_bytes = batch_rows, rotate_bytes
         self._runs = itertools.count(1)
         self._patches = [mock.patch(name, value) for name, value in SMALL.items()]
-        self._playing = self.kernel.playing()
+        self._playing = playing(self.kernel)
         self.steps = 0
         self.hints_failed = False
 
