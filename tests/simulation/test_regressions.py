@@ -108,6 +108,19 @@ HISTORIES = {
             ["power_cut", {}],
         ],
     ),
+    "removed by an agent that had not shipped it": (
+        (0, 2, 500),
+        [
+            ["second_agent", {}],
+            ["net_cut", {"calls": 0, "when": "before"}],
+            ["second_agent", {}],
+            ["append", {"program": 0, "kind": 0, "count": 1, "size": 10}],
+            ["append_threads", {"program": 0, "threads": 2, "each": 2, "schedule": []}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            ["agent_round", {"agent": 1, "seconds": 0.2, "spare": False}],
+            ["database_kill", {"lost_commits": 3}],
+        ],
+    ),
     "removed while the disk of the spool was full": (
         (0, 5, 500),
         [

@@ -172,9 +172,12 @@ class Shipper:
                     self._acknowledged.note(Known(writer, files.kind, "", "", position))
             else:
                 try:
-                    self._tails[writer] = self._follow(files, position)
+                    tail = self._tails[writer] = self._follow(files, position)
                 except OSError as problem:
                     self.unreadable[writer] = str(problem)
+                    continue
+                if self._acknowledged is not None and writer in known:  # to another agent of this home, perhaps
+                    self._acknowledged.note(Known(writer, tail.kind, tail.run, tail.pipeline, position))
 
     def _follow(self, files: Files, position: Position) -> Tail:
         return CaptureTail(files, position) if files.kind == CAPTURE else JournalTail(files, position, self._home)
