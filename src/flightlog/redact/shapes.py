@@ -43,10 +43,11 @@ KEY_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
 KEY_LINE = r"[ \t]{0,64}(?:[A-Za-z0-9+/=]{1,200}|[A-Z][A-Za-z-]{1,40}: .{0,200})?[ \t\r]{0,8}\Z"
 JWT_PART = r"[A-Za-z0-9_-]*"
 JWT_REST = r"[A-Za-z0-9_.-]*"
+# A word of its own: one in a thousand random ids of 32 hexadecimal digits has as many decimal ones in a row, with the right check digit.
 CARDS = (
-    r"(?:[3-6][0-9]|2[2-7])[0-9]{11,17}(?![0-9])",
-    r"(?:[3-6][0-9]|2[2-7])[0-9]{2}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?![0-9])",
-    r"3[47][0-9]{2}[ -][0-9]{6}[ -][0-9]{5}(?![0-9])",
+    r"(?:[3-6][0-9]|2[2-7])[0-9]{11,17}(?![0-9A-Za-z_])",
+    r"(?:[3-6][0-9]|2[2-7])[0-9]{2}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}(?![0-9A-Za-z_])",
+    r"3[47][0-9]{2}[ -][0-9]{6}[ -][0-9]{5}(?![0-9A-Za-z_])",
 )
 FOUR_DIGITS = r"[0-9]{4}"
 _BEFORE_AT = 2048  # characters of user and password in a URL, at most
@@ -173,11 +174,11 @@ def key_end(value: str, position: int) -> int:
 
 
 def find_cards(value: str, spans: Spans) -> None:
-    """Find card numbers: 13 to 19 digits, in a card's groups or in none, beginning like a card's, with the right check digit."""
+    """Find card numbers: 13 to 19 digits, in a card's groups or in none, beginning like a card's, with the right check digit; a word of its own."""
     position = 0
     for start in compiled(FOUR_DIGITS).finditer(value):
         at = start.start()
-        if at < position or (at and (value[at - 1].isdigit() or value[at - 1] in "._")):
+        if at < position or (at and (value[at - 1] in _WORD or value[at - 1] == ".")):
             continue
         for source in CARDS:
             match = compiled(source).match(value, at)
