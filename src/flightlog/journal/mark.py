@@ -17,7 +17,7 @@ MAX_MARK_BYTES = 96
 MAX_TEXT_BYTES = 1 << 20  # a mark that claims more is not believed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Container
+    from typing import Any, Container
 
 _MARK = re.compile(rb"\x1b_fl;([0-9a-f]{32}\.[0-9]{1,19});([0-9]{1,7});([0-9a-f]{8})\x1b\\")
 _PARTIAL = re.compile(rb"\x1b(_(f(l(;[0-9a-f.;]{0,80}(\x1b)?)?)?)?)?\Z")
@@ -28,8 +28,20 @@ def make(writer: str, n: int, text: bytes) -> bytes:
     return b"\x1b_fl;%s.%d;%d;%08x\x1b\\" % (writer.encode("ascii"), n, len(text), crc32(text))
 
 
-def spans(data: bytes, writers: Container[bytes], to_capture: bool) -> list[tuple[int, int]]:
+def spans(
+    data: bytes,
+    writers: Container[bytes],
+    to_capture: bool,
+    under_way: set[bytes],
+    _search: Any = _MARK.search,
+    _crc32: Any = crc32,
+    _int: Any = int,
+    _len: Any = len,
+) -> list[tuple[int, int]]:
     """Return which parts of *data*, on its way out of the process that marked it, are to be written: (start, stop), in order.
+
+    The references of the marks that are met are taken out of *under_way*. Names are bound as defaults: it is called when the
+    interpreter goes down, too, and they are gone.
 
     Left out are marks of *writers*: all of them when the text goes elsewhere than to a capture pipe, else those whose text
     has become another one on its way (line ends, an encoding). A text that is not whole yet is given the benefit of the doubt.
@@ -37,22 +49,23 @@ def spans(data: bytes, writers: Container[bytes], to_capture: bool) -> list[tupl
     parts = []
     position = start = 0
     while True:
-        found = _MARK.search(data, position)
+        found = _search(data, position)
         if found is None:
             break
         position = found.end()
         if found.group(1)[:32] not in writers:
             continue
+        under_way.discard(found.group(1))
         if to_capture:
-            text = data[position : position + int(found.group(2))]
-            if len(text) < int(found.group(2)) or crc32(text) == int(found.group(3), 16):
-                position += len(text)
+            text = data[position : position + _int(found.group(2))]
+            if _len(text) < _int(found.group(2)) or _crc32(text) == _int(found.group(3), 16):
+                position += _len(text)
                 continue
         if found.start() > start:
             parts.append((start, found.start()))
         start = position
-    if start < len(data):
-        parts.append((start, len(data)))
+    if start < _len(data):
+        parts.append((start, _len(data)))
     return parts
 
 

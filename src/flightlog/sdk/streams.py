@@ -1,8 +1,10 @@
-"""Standard output and error of a supervised process: a raw layer that lets marks through to the capture pipe only.
+"""Standard output and error of a supervised process: marks are let through to the capture pipe only.
 
-Owns: knowing which descriptors are capture pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), the raw layer, and marking text.
-Invariants: `sys.stdout` and `sys.stderr` stay the objects they are, with their encoding and buffering; a mark never reaches a
-file, a terminal or another pipe: stream and descriptor are asked when text is marked, the descriptor again when the bytes are written.
+Owns: knowing which descriptors are capture pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), marking text, and the filter through
+which a stream writes while marked text of ours is under way in it.
+Invariants: `sys.stdout` and `sys.stderr` stay the objects they are, with all their layers; what a program prints itself passes
+through no code of ours, so its tracebacks and its end are what they would have been. A mark never reaches a file, a terminal
+or another pipe: stream and descriptor are asked when text is marked, the descriptor again when the bytes are written.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import sys
 
 from ..journal import mark
+from ..journal.encode import MAX_MESSAGE
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ASCII_BASED = frozenset(("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"))
+MAX_UNDER_WAY = 1024  # marks not seen again: a handler that formats and does not write would fill the memory
 _marking: set[bytes] = set()  # the writers whose records this process has marked
 _pipes: frozenset[tuple[int, int]] | None = None
+_raws: set[io.FileIO] = set()  # the raw layers of Python's own streams
 
 
 def pipes() -> frozenset[tuple[int, int]]:
@@ -50,74 +55,93 @@ def is_capture(fd: int) -> bool:
     return (status.st_dev, status.st_ino) in pipes()
 
 
-class MarkRaw(io.FileIO):
-    """The raw layer: like FileIO, but takes out our marks where they would be seen: elsewhere than in a capture pipe, or
-    before a text that is another one than was marked.
-    """
+def install() -> None:
+    """Remember which raw layers are those of Python's own streams, on capture pipes. Before the program runs; never raises."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        try:
+            raw = _raw(getattr(sys, name))
+            if raw is not None and raw.fileno() == fd and is_capture(fd):
+                _raws.add(raw)
+        except Exception:
+            recorder.errors += 1
 
-    def write(self, data: Any) -> Any:
+
+def _raw(stream: Any) -> io.FileIO | None:
+    """Return the raw layer of *stream*; None where something unknown lies between, that may do anything with the text."""
+    if type(stream) is io.TextIOWrapper:
+        stream = stream.buffer
+    if type(stream) is io.BufferedWriter:
+        stream = stream.raw
+    return stream if type(stream) is io.FileIO else None
+
+
+def markable(stream: Any) -> bool:
+    """Tell whether text for *stream* may be marked: it is one of Python's own streams and leads to a capture pipe.
+
+    What only looks like one may do anything with the text: write it to a file as well, encode it otherwise.
+    """
+    raw = _raw(stream)
+    return raw is not None and raw in _raws and is_capture(raw.fileno())
+
+
+def filtering(raw: io.FileIO) -> set[bytes]:
+    """Let *raw* write through a filter while marks are under way in it, and return those marks, for the caller to add to.
+
+    The filter takes out our marks where they would be seen: elsewhere than in a capture pipe, or before a text that is another
+    one than was marked. When it has seen them all, `raw.write` is its own again. All that it needs is bound here: it may be
+    called when the interpreter goes down and the names of modules are gone.
+    """
+    found = _filters.get(raw)
+    if found is None:
+        found = _filters[raw] = _filter(raw, pipes())
+    under_way, write = found
+    raw.write = write  # type: ignore[method-assign]
+    return under_way
+
+
+_filters: dict[io.FileIO, tuple[set[bytes], Any]] = {}
+
+
+def _filter(raw: io.FileIO, captures: frozenset[tuple[int, int]]) -> tuple[set[bytes], Any]:
+    under_way: set[bytes] = set()
+    plain, fileno, attributes = raw.write, raw.fileno, raw.__dict__
+    spans, fstat, marking, begin = mark.spans, os.fstat, _marking, mark.BEGIN
+    as_bytes, kind, length, refused, failed = bytes, type, len, OSError, Exception  # even builtins may be gone
+
+    def write(data: Any) -> Any:
         """Write *data*; see io.RawIOBase.write."""
-        if not isinstance(data, bytes):
-            data = bytes(data)
-        if mark.BEGIN not in data:
-            return super().write(data)
+        if kind(data) is not as_bytes:
+            data = as_bytes(data)
+        if begin not in data:
+            return plain(data)
         done = 0  # of data, marks that are left out included
-        for start, stop in mark.spans(data, _marking, is_capture(self.fileno())):
+        for start, stop in parts(data):
             done = start
             while done < stop:
                 try:
-                    count = super().write(data[done:stop])
-                except OSError:
+                    count = plain(data[done:stop])
+                except refused:
                     if done:
                         return done  # the next call meets it again
                     raise
                 if count is None:  # it would block
                     return done or None
                 done += count
-        return len(data)
+        return length(data)
 
-
-def install() -> None:
-    """Put the raw layer under the standard streams that are capture pipes. Before the program writes; never raises."""
-    for name, fd in (("stdout", 1), ("stderr", 2)):
+    def parts(data: bytes) -> list[tuple[int, int]]:
         try:
-            stream = getattr(sys, name)
-            if stream is not None and is_capture(fd) and stream.fileno() == fd:
-                _replace(stream, name, fd)
-        except Exception:
-            recorder.errors += 1
+            status = fstat(fileno())
+            found = spans(data, marking, (status.st_dev, status.st_ino) in captures, under_way)
+        except failed:
+            return [(0, length(data))]  # better a mark on the console than a lost line
+        if not under_way:
+            attributes.pop("write", None)
+            if under_way:  # another thread has marked a text meanwhile; it cannot be in *data*
+                attributes["write"] = write
+        return found
 
-
-def _replace(stream: Any, name: str, fd: int) -> None:
-    buffer = stream.buffer
-    raw = MarkRaw(fd, "wb", closefd=False)
-    raw.name = getattr(buffer, "name", "<%s>" % name)
-    if type(buffer) is io.BufferedWriter:
-        stream.flush()
-        buffer.__init__(raw)  # type: ignore[misc]  # the same object with another raw layer: nobody's reference goes stale
-        return
-    made = io.TextIOWrapper(  # unbuffered (-u): the text layer sits on the raw one
-        raw,
-        encoding=stream.encoding,
-        errors=stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=True,
-    )
-    made.mode = "w"  # type: ignore[misc]
-    setattr(sys, name, made)
-    setattr(sys, "__%s__" % name, made)
-
-
-def markable(stream: Any) -> bool:
-    """Tell whether text for *stream* may be marked: it is one of Python's own streams, on our raw layer, on a capture pipe.
-
-    What only looks like one may do anything with the text: write it to a file as well, encode it otherwise.
-    """
-    if type(stream) is io.TextIOWrapper:
-        stream = stream.buffer
-    if type(stream) is io.BufferedWriter:
-        stream = stream.raw
-    return type(stream) is MarkRaw and is_capture(stream.fileno())
+    return under_way, write
 
 
 def reference(n: int) -> tuple[str, int] | None:
@@ -126,16 +150,29 @@ def reference(n: int) -> tuple[str, int] | None:
 
 
 def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str:
-    """Return the mark to write before *text*, the copy of the record *found*; empty when there can be none."""
+    """Return the mark to write before *text*, the copy of the record *found*; empty when there can be none.
+
+    Of a text longer than a record's message the beginning is marked only: the rest is not in the record, it has to be captured.
+    """
     if found is None:
         return ""
     try:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         if encoding.lower().replace("-", "") not in _ASCII_BASED:
             return ""  # the mark itself must come out as ASCII
+        if len(text) > MAX_MESSAGE:
+            text = text[:MAX_MESSAGE]
         data = text if isinstance(text, bytes) else text.encode(encoding, getattr(stream, "errors", None) or "strict")
+        raw = _raw(stream)
+        if raw is None or len(data) > mark.MAX_TEXT_BYTES:
+            return ""
         _marking.add(found[0].encode("ascii"))
-        return mark.make(found[0], found[1], data).decode("ascii")
+        made = mark.make(found[0], found[1], data)
+        under_way = filtering(raw)
+        if len(under_way) < MAX_UNDER_WAY:
+            under_way.add(b"%s.%d" % (found[0].encode("ascii"), found[1]))
+        filtering(raw)  # again: a write of another thread may have ended the filtering in between
+        return made.decode("ascii")
     except Exception:
         return ""
 

@@ -1,6 +1,7 @@
 """The raw layer under a captured stream: what it lets through, takes out, and says it has written."""
 
 import fcntl
+import io
 import os
 
 import pytest
@@ -14,15 +15,25 @@ OTHER = "f" * 32
 
 @pytest.fixture
 def pipe(monkeypatch):
-    """(read end, raw layer over the write end); the pipe counts as a capture until `streams._pipes` says otherwise."""
+    """(read end, raw layer over the write end, filtering); the pipe is a capture unless `elsewhere` is called."""
     source, sink = os.pipe()
     status = os.fstat(sink)
     monkeypatch.setattr(streams, "_pipes", frozenset({(status.st_dev, status.st_ino)}))
     monkeypatch.setattr(streams, "_marking", {WRITER.encode()})
-    raw = streams.MarkRaw(sink, "wb")
+    raw = io.FileIO(sink, "wb")
+    monkeypatch.setattr(streams, "_raws", {raw})
+    streams.filtering(raw).add(b"one that stays under way")
     yield source, raw
     raw.close()
     os.close(source)
+
+
+def elsewhere(raw, monkeypatch):
+    """From now on *raw* does not lead to a capture pipe."""
+    monkeypatch.setattr(streams, "_pipes", frozenset())
+    monkeypatch.setattr(streams, "_filters", {})
+    del raw.write
+    streams.filtering(raw).add(b"one that stays under way")
 
 
 def marked(text, writer=WRITER, claimed=None):
@@ -46,7 +57,7 @@ def test_mark_whose_text_is_not_whole_is_let_through(pipe):
 
 def test_elsewhere_all_of_our_marks_are_taken_out_and_nobody_elses(pipe, monkeypatch):
     source, raw = pipe
-    monkeypatch.setattr(streams, "_pipes", frozenset())
+    elsewhere(raw, monkeypatch)
     foreign = marked(b"x\n", OTHER)
     data = marked(b"one\n") + foreign + b"rest" + marked(b"")
     assert raw.write(data) == len(data)
@@ -57,7 +68,7 @@ def test_elsewhere_all_of_our_marks_are_taken_out_and_nobody_elses(pipe, monkeyp
 def test_pipe_that_is_full_loses_and_doubles_nothing(pipe, monkeypatch, captured):
     source, raw = pipe
     if not captured:
-        monkeypatch.setattr(streams, "_pipes", frozenset())
+        elsewhere(raw, monkeypatch)
     fcntl.fcntl(source, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(raw.fileno(), False)
     texts = [b"%d " % i * 700 + b"\n" for i in range(20)]
@@ -80,12 +91,11 @@ def test_pipe_that_is_full_loses_and_doubles_nothing(pipe, monkeypatch, captured
 
 
 def mark_free(data):
-    return b"".join([data[start:stop] for start, stop in mark.spans(data, {WRITER.encode()}, False)])
+    return b"".join([data[start:stop] for start, stop in mark.spans(data, {WRITER.encode()}, False, set())])
 
 
 def test_only_pythons_own_streams_are_markable(pipe):
     import codecs
-    import io
 
     raw = pipe[1]
     buffer = io.BufferedWriter(raw)
@@ -105,3 +115,29 @@ def test_only_pythons_own_streams_are_markable(pipe):
     mine.detach()
     text.detach()
     buffer.detach()
+
+
+def test_the_filter_is_there_only_while_a_mark_is_under_way(pipe, monkeypatch):
+    source, raw = pipe
+    monkeypatch.setattr(streams, "_filters", {})
+    del raw.write
+    text = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")
+    text.write(streams.marked(text, "one\n", (WRITER, 7)))
+    text.write(streams.marked(text, "two\n", (WRITER, 8)))
+    assert "write" in raw.__dict__
+    text.flush()
+    assert "write" not in raw.__dict__
+    assert os.read(source, 4096) == marked(b"one\n") + mark.make(WRITER, 8, b"two\n") + b"two\n"
+    text.detach().detach()
+
+
+def test_of_a_text_longer_than_a_record_the_beginning_is_marked(pipe):
+    _, raw = pipe
+    text = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    long = "\u00e9" * 1_100_000
+    parts = mark.Splitter().feed(streams.marked(text, long, (WRITER, 7)).encode())
+    assert [(bool(reference), len(data)) for reference, data in parts] == [
+        (True, 2 * 65536),
+        (False, 2 * (1_100_000 - 65536)),
+    ]
+    text.detach()

@@ -1,7 +1,7 @@
 """Loaded by every Python that a supervised command starts, through PYTHONPATH. Must parse and be harmless on Python 2.7 to 3.x.
 
 It takes its own folder out of sys.path, runs the sitecustomize that it hides, lets `import flightlog` find us when nothing else does,
-puts the raw layer under captured streams, and waits for `logging` to be imported. Nothing else: the SDK proper loads then.
+remembers which streams are captured, and waits for `logging` to be imported. Nothing else: the SDK proper loads then.
 """
 
 import sys
