@@ -191,15 +191,14 @@ def drain(seconds: float) -> bool:
         agent = wiring.make_agent(own)
         agent.quiet = True
         try:
-            return agent.drain(seconds)
+            return agent.drain(seconds, files=True)
         finally:
             agent.close()
             own.leave()
     while time.monotonic() < deadline:
         door.ring(home)
-        with wiring.reading_store(ship=False) as reading:
-            if not reading.backlog_bytes:
-                return True
+        if not wiring.file_waits() and not wiring.database_waits():
+            return True
         time.sleep(0.05)
     return False
 

@@ -1,4 +1,4 @@
-"""The composition root: which store, which sink, for this home and configuration.
+"""The composition root: which store, which sink, which destinations, for this home and configuration.
 
 Owns: choosing between a configured server and the embedded one, bringing the embedded one's schema up to date, and the short catch-up before
 something is read (DESIGN D10). Leaves processes to `daemons`.
@@ -17,11 +17,14 @@ import psycopg
 
 from . import identity
 from .agent import door
+from .agent.file_positions import load as load_file_positions
+from .agent.file_positions import waiting
 from .agent.spool import CAPTURE, Files, directories, look
 from .config import switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
-from .errors import FlightlogError, SinkMisconfigured
+from .config.watch import Watch
+from .errors import FlightlogError, SinkError, SinkMisconfigured
 from .process.launch import DSN_WITHHELD
 from .store import embedded, migrate, roles
 from .store.db import Connection, connect, translate
@@ -29,6 +32,8 @@ from .store.queries import query
 
 if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms for them
     from .agent.agent import Agent
+    from .agent.destinations import Wish
+    from .agent.file_positions import FilePositions
     from .store.ingest import PostgresSink
 
 READER = "flightlog cli"  # application_name of who reads
@@ -45,12 +50,14 @@ class Reading:
         node: this node's name.
         backlog_bytes: what lies in this node's spool and is not in the store yet.
         pending: unshipped bytes by writer, for writers that have files in the spool.
+        off: what to say when nothing new comes into the store because it is switched off.
     """
 
     connection: Connection
     node: str
     backlog_bytes: int = 0
     pending: dict[str, int] = field(default_factory=dict)
+    off: FlightlogError | None = None
 
 
 def settings() -> Settings:
@@ -58,10 +65,70 @@ def settings() -> Settings:
     return load_or_default(None)[0]
 
 
+def wish(chosen: Settings) -> Wish:
+    """Return where these settings want records to go."""
+    from .agent.destinations import Wish
+    from .agent.file_sink import FileWish
+
+    wanted = chosen.logging.file
+    directory = wanted.directory or os.path.join(identity.home(), "logs")
+    files = FileWish(
+        directory, wanted.format, wanted.when, wanted.max_bytes, wanted.backups, wanted.compress, wanted.total
+    )
+    return Wish(chosen.to_database, files if chosen.to_files else None, directory)
+
+
+def file_positions(wanted: Wish) -> FilePositions | None:
+    """Return what the text logs hold, None when there are none yet, or that cannot be read."""
+    try:
+        return load_file_positions(wanted.directory)
+    except (OSError, SinkError):
+        return None
+
+
+def file_backlog(wanted: Wish) -> int | None:
+    """Return how many bytes of the spool are not in the text logs, None when that cannot be known."""
+    found = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
+    try:
+        stored = load_file_positions(wanted.directory)
+    except (OSError, SinkError):
+        return None
+    return waiting(found, stored)
+
+
+def file_waits() -> bool:
+    """Tell whether something of the spool is wanted in text logs and not there yet, or that cannot be known."""
+    wanted = wish(settings())
+    return wanted.files is not None and file_backlog(wanted) != 0
+
+
+def database_waits() -> bool:
+    """Tell whether something of the spool is wanted in the database and not there yet. Raises FlightlogError."""
+    if not settings().to_database:
+        return False
+    with reading_store(ship=False) as reading:
+        return reading.backlog_bytes != 0
+
+
+def switched_off() -> FlightlogError | None:
+    """Return what to say where records do not go into the database; None where they do."""
+    chosen = settings()
+    if chosen.to_database:
+        return None
+    wanted = wish(chosen)
+    key = "logging.database.enabled" if not chosen.logging.database.enabled else "monitoring.database_logging"
+    where = f"read the text logs in {wanted.directory}, or " if wanted.files else ""
+    return SinkMisconfigured(
+        f"the database is switched off: {key} is false in {switch.find_config() or 'the settings'}",
+        f"{where}set {key} to true; what the spool still holds is then shipped",
+    )
+
+
 def store_dsn(start: bool = True) -> str:
     """Return the DSN of the store: the configured one, else the embedded server's of this home, started when *start*.
 
-    Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when nothing runs and nothing may be started.
+    It is never started while the database is switched off. Blocks while the server starts. Raises EmbeddedError; SinkMisconfigured when
+    nothing runs and nothing may be started.
     """
     database = settings().database
     if database.dsn:
@@ -78,6 +145,9 @@ def store_dsn(start: bool = True) -> str:
     running = embedded.running_dsn(home)
     if running is not None:
         return running
+    off = switched_off()
+    if off is not None:
+        raise off
     if not start:
         raise SinkMisconfigured("the embedded server does not run", "flightlog agent start")
     dsn = embedded.EmbeddedServer(home).start()
@@ -109,14 +179,17 @@ def make_sink() -> PostgresSink:
 def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | None = None) -> Agent:
     """Return this home's agent. The caller holds its door."""
     from .agent.agent import Agent
+    from .agent.destinations import Destinations
     from .agent.upkeep import Upkeep
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
-    chosen = settings()
     Rules(switch.find_config()).look()
+    watch = Watch()
+    chosen = watch.look()
+    spool = os.environ.get("FLIGHTLOG_SPOOL", "")
     return Agent(
         identity.home(),
-        os.environ.get("FLIGHTLOG_SPOOL", ""),
+        spool,
         make_sink,
         holding,
         batch_rows=chosen.agent.batch_rows,
@@ -126,6 +199,14 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         upkeep=upkeep,
         quota=chosen.spool.quota,
         kept_seconds=chosen.spool.keep,
+        destinations=Destinations(
+            lambda: wish(watch.look()),
+            identity.node_name(),
+            identity.home(),
+            spool,
+            chosen.agent.batch_rows,
+            chosen.agent.flush_interval,
+        ),
     )
 
 
@@ -136,13 +217,14 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     Raises SinkError, EmbeddedError.
     """
     dsn = store_dsn()
-    reading = Reading(_connect(dsn), identity.node_name())
+    off = switched_off()
+    reading = Reading(_connect(dsn), identity.node_name(), off=off)
     try:
         if is_embedded() and not _is_current(reading.connection):
             migrate.migrate(dsn, settings().database.roles)
         _look_only(reading.connection)
         _look_at_spool(reading)
-        if ship and reading.backlog_bytes:
+        if ship and off is None and reading.backlog_bytes:
             _catch_up(reading)
         yield reading
     finally:

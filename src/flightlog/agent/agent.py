@@ -1,5 +1,7 @@
 """The agent's life: look, ship, rest; back off when the sink is away; leave when nobody needs it.
 
+The sink is the database, if that is wanted; text logs go their own way beside it (`destinations`).
+
 Invariants: no error ends it except a newer agent (Fenced); what went wrong is said once, not in every round; a signal is heard within one batch.
 Owns: the loop, its pauses, and its log. Leaves the work to `shipper`, `retire`, `upkeep`; which sink, and processes, to `wiring` and `daemons`.
 """
@@ -15,7 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import identity, redact
-from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured
+from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured, SinkUnavailable
+from .board import HOLDING, SHIPPING, STARTING
+from .destinations import Destinations, Wish
 from .door import Door
 from .retire import KEPT_SECONDS, retire
 from .shipper import Shipper
@@ -38,6 +42,7 @@ class Agent:
         batch_rows, batch_bytes, flush_interval: settings.
         idle_exit: seconds without anything to do after which to leave; None: stay.
         upkeep: started by the caller; None in a short visit.
+        destinations: where to ship to; None: into the sink only.
     """
 
     def __init__(
@@ -53,12 +58,15 @@ class Agent:
         upkeep: Upkeep | None = None,
         quota: int = 2 << 30,
         kept_seconds: float = KEPT_SECONDS,
+        destinations: Destinations | None = None,
     ) -> None:
         self._home, self._spool, self._make_sink, self._door = home, spool, make_sink, door
         self._batch = (batch_rows, batch_bytes)
         self._flush_interval, self._idle_exit, self._upkeep, self._quota = flush_interval, idle_exit, upkeep, quota
         self._kept_seconds = kept_seconds
         self.node = identity.node_name()
+        self._destinations = destinations or Destinations(Wish, self.node, home, spool)
+        self._destinations.say = self.say
         self.quiet = False
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
@@ -77,6 +85,7 @@ class Agent:
         """Work until stopped, fenced, or idle for long enough."""
         busy_at = worked_at = time.monotonic()
         self.say(f"agent of node {self.node} began")
+        self._destinations.start()
         while not self._stopped:
             try:
                 worked, needed = self.round()
@@ -90,7 +99,7 @@ class Agent:
             now = time.monotonic()
             if worked:
                 worked_at = now
-            if worked or needed:
+            if worked or needed or self._destinations.busy:
                 busy_at = now
             elif self._idle_exit is not None and now - busy_at > self._idle_exit:
                 self.say(f"leaving: nothing to do for {self._idle_exit:g} s")
@@ -99,9 +108,24 @@ class Agent:
                 self._door.wait(min(self._flush_interval, 0.05 + (now - worked_at) / 10))
         self.close()
 
-    def drain(self, seconds: float) -> bool:
-        """Ship everything there is, at most for *seconds*; tell whether all was shipped. Raises FlightlogError."""
+    def drain(self, seconds: float, files: bool = False) -> bool:
+        """Ship everything there is, at most for *seconds*; tell whether all was shipped. Raises FlightlogError.
+
+        *files*: into text logs as well, if they are wanted; without them only the database is served.
+        """
         deadline = time.monotonic() + seconds
+        if files and not self._destinations.drain_files(deadline):
+            self._drain_sink(deadline)
+            problem = self._destinations.files_problem()
+            if problem:
+                raise SinkUnavailable(problem, "flightlog agent status")
+            return False
+        return self._drain_sink(deadline)
+
+    def _drain_sink(self, deadline: float) -> bool:
+        if not self._destinations.wish.database:
+            self._retire(self._look())
+            return True
         while time.monotonic() < deadline and not self._stopped:
             self._next_alive = 0.0
             if not self._work():
@@ -110,7 +134,9 @@ class Agent:
         return False
 
     def close(self) -> None:
-        """Let go of the sink."""
+        """Let go of the sink, and of text logs."""
+        self._destinations.stop()
+        self._destinations.close_files()
         if self._shipper is not None:
             self._shipper.forget()
         if self._sink is not None:
@@ -119,6 +145,8 @@ class Agent:
 
     def round(self) -> tuple[bool, bool]:
         """Do one round; tell whether there was something to do, and whether somebody may still bring some. Raises FlightlogError, OSError."""
+        if not self._destinations.wish.database:
+            return self._rest()
         worked = self._work()
         assert self._shipper is not None and self._sink is not None
         now = time.monotonic()
@@ -129,7 +157,20 @@ class Agent:
         if self._said:
             self.say("the store is back")
             self._said = ""
-        return worked, bool(self._shipper.living_runs(self._look()))
+        found = self._look()
+        self._destinations.board.say("database", SHIPPING, backlog_bytes=self._shipper.backlog(found))
+        return worked, bool(self._shipper.living_runs(found))
+
+    def _rest(self) -> tuple[bool, bool]:
+        """Do a round without the database; needed is who has just written, when nobody ships."""
+        if self._sink is not None:
+            self._drop_sink()
+        self._said = ""
+        found = self._look()
+        if time.monotonic() >= self._next_retire:
+            self._retire(found)
+        last = max((moment for files in found.values() for moment in files.times.values()), default=0.0)
+        return False, self._idle_exit is not None and time.time() - last < self._idle_exit
 
     def status(self) -> dict[str, Any]:
         """Return what the store's page of agents shows."""
@@ -155,7 +196,8 @@ class Agent:
             pass
 
     def _look(self) -> dict[str, Files]:
-        return look(directories(self._home, self._spool), self._shipper.owners if self._shipper else None)
+        owners = {**self._destinations.owners, **(self._shipper.owners if self._shipper else {})}
+        return look(directories(self._home, self._spool), owners)
 
     def _work(self) -> bool:
         """Ship one batch; tell whether anything moved."""
@@ -187,10 +229,15 @@ class Agent:
 
     def _retire(self, found: dict[str, Files]) -> None:
         self._next_retire = time.monotonic() + RETIRE_SECONDS
-        assert self._shipper is not None
-        retire(found, self._shipper, bytes_of(found) < self._quota // 2, self._kept_seconds)
+        retire(
+            found,
+            self._destinations.acknowledged(self._shipper),
+            bytes_of(found) < self._quota // 2,
+            self._kept_seconds,
+        )
 
     def _open(self) -> None:
+        self._destinations.board.say("database", STARTING)
         sink = self._make_sink()
         epoch = sink.open(self.node, os.getpid())
         self._sink = sink
@@ -199,6 +246,8 @@ class Agent:
         self.say(f"connected, epoch {epoch}")
 
     def _drop_sink(self) -> None:
+        if self._shipper is not None:
+            self._shipper.forget()
         if self._sink is not None:
             self._sink.close()
         self._sink = self._shipper = None
@@ -209,7 +258,8 @@ class Agent:
         slow = isinstance(problem, SinkMisconfigured)
         self._pause = min(LONGEST_PAUSE, max(self._pause * 2, 5.0 if slow else FIRST_PAUSE)) * random.uniform(0.8, 1.0)
         text = getattr(problem, "message", "") or str(problem)
+        hint = getattr(problem, "hint", "")
+        self._destinations.board.say("database", HOLDING, text, hint)
         if text != self._said:
-            hint = getattr(problem, "hint", "")
             self.say(f"holding everything: {text}" + (f" (try: {hint})" if hint else ""))
             self._said = text

@@ -8,7 +8,6 @@ Owns: streaming, counts per run, bisecting. Leaves reading to the tails, retries
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
 from typing import Any
 
 from .. import redact
@@ -16,13 +15,13 @@ from ..errors import PoisonRecord
 from . import faults
 from .copytext import Clock
 from .facts import RunFacts
-from .rows import identity_of
+from .intake import RawOf
+from .rows import LogRows, identity_of
 from .sink import Batch, DeadLetter, Sink
 from .sites import Sites
 
 BLOCK_ROWS = 125  # sent at once: while the server works on what fits between two processes, the next block is made
 LOG, EVENT = "log", "event"
-RawOf = Callable[[int], bytes]  # raw bytes of a block's row, by its index in the block
 
 
 class RunUnknown(Exception):
@@ -72,6 +71,10 @@ class Gathering:
     def rows(self) -> int:
         """How many rows there are."""
         return self._counts[LOG] + self._counts[EVENT]
+
+    def rows_for(self, writer: str, pid: int) -> LogRows:
+        """Return what makes rows of the records of *writer*; of use beyond this batch."""
+        return LogRows(writer, self.node, pid, self.clock)
 
     def is_full(self) -> bool:
         """Whether it is time to commit."""

@@ -18,12 +18,13 @@ from ..journal import reader
 from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
-from .batch import BLOCK_ROWS, Gathering, RunUnknown
+from .batch import BLOCK_ROWS, RunUnknown
 from .captured_text import AHEAD_BYTES, BEFORE_BYTES, CapturedText
 from .copytext import DayMissing
 from .decode import clean, json_text
+from .intake import Intake, Rows
 from .lines import Line, interpret, split
-from .rows import PARTIAL_LINE, REDACTED, LogRows
+from .rows import PARTIAL_LINE, REDACTED
 from .sink import Position
 from .spool import CAPTURE, Files
 from .step import Step
@@ -55,7 +56,7 @@ class CaptureTail:
         self.pipeline = str(self.meta.get("pipeline") or "unknown")
         self._source = "stderr" if self.meta.get("stream") == "stderr" else "stdout"
         self._dead = False
-        self._rows: LogRows | None = None
+        self._rows: Rows | None = None
         self._index: dict[int, tuple[list[int], list[int], int]] = {}
         self._arrived = (-1, 0, 0, 0)
         self._open_size = -1  # size of what could not be used when it was last looked at, and since when
@@ -100,7 +101,7 @@ class CaptureTail:
                 )
         return not self._dead
 
-    def read(self, files: Files, into: Gathering, step: Step) -> bool:
+    def read(self, files: Files, into: Intake, step: Step) -> bool:
         """Read on from where *step* stands, about one window; tell whether that brought anything. Raises SinkError."""
         before = (step.segno, step.offset, step.closed)
         window = WINDOW_BYTES
@@ -196,12 +197,12 @@ class CaptureTail:
         return text
 
     def _take(
-        self, lines: list[Line], data: bytes, parts: list[tuple[int, int, bytes]], step: Step, into: Gathering
+        self, lines: list[Line], data: bytes, parts: list[tuple[int, int, bytes]], step: Step, into: Intake
     ) -> None:
         """Make rows of lines, up to the first that has to wait for the next batch; *step* stands behind the last row."""
         rows = self._rows
         if rows is None:
-            rows = self._rows = LogRows(self.writer, into.node, 0, into.clock)
+            rows = self._rows = into.rows_for(self.writer, 0)
         assert self._text is not None
         texts: list[str] = []
         try:

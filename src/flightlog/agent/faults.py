@@ -20,8 +20,25 @@ POINTS = (
     "before_unlink",
     "after_unlink",
 )
+FILE_POINTS = (
+    "file_gathered",
+    "file_begun",
+    "file_half_written",
+    "file_written",
+    "file_synced",
+    "file_before_rename",
+    "file_after_rename",
+    "file_rotated",
+    "file_removed",
+    "file_compressed",
+)
 _wanted, _, _times = os.environ.get("FLIGHTLOG_FAULT", "").partition(":")
 _left = int(_times) if _times.isdigit() else 1
+
+
+def asked(name: str) -> bool:
+    """Tell whether that was asked for at *name*."""
+    return name == _wanted
 
 
 def point(name: str) -> None:

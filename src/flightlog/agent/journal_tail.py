@@ -19,11 +19,11 @@ from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
 from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
-from .batch import BLOCK_ROWS, Gathering, RunUnknown
+from .batch import BLOCK_ROWS, RunUnknown
 from .copytext import DayMissing
 from .decode import Frame, clean, raw_text
 from .facts import RunFacts
-from .rows import LogRows
+from .intake import Intake, Rows
 from .sink import Position
 from .spool import JOURNAL, Files
 from .step import Step, keep_damage
@@ -52,7 +52,7 @@ class JournalTail:
         self._fd_number = -1
         self._dead = False
         self._ripe = -1  # a later segment that was seen to hold a record
-        self._rows: LogRows | None = None
+        self._rows: Rows | None = None
         self.head = self._read_head(files)
         self.run = _run(self.head.get("run")) or NO_RUN
         self.pipeline = str(self.head.get("pipeline") or _program(self.head.get("argv0")))
@@ -87,7 +87,7 @@ class JournalTail:
             )
         return not self._dead
 
-    def read(self, files: Files, into: Gathering, step: Step) -> bool:
+    def read(self, files: Files, into: Intake, step: Step) -> bool:
         """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SinkError."""
         before = (step.segno, step.offset, step.closed)
         while not into.is_full() and not step.blocked and self._open(files, step):
@@ -144,7 +144,7 @@ class JournalTail:
                 os.close(fd)
         return self._ripe == number
 
-    def _take(self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering) -> bool:
+    def _take(self, frames: list[tuple[int, int, bytes]], step: Step, into: Intake) -> bool:
         """Make rows of frames; False when one of them has to wait for the next batch, in front of which the step then stands."""
         for first in range(0, len(frames), BLOCK_ROWS):
             lines: list[str] = []
@@ -159,12 +159,12 @@ class JournalTail:
         return True
 
     def _make(
-        self, frames: list[tuple[int, int, bytes]], step: Step, into: Gathering, lines: list[str], begins: array[int]
+        self, frames: list[tuple[int, int, bytes]], step: Step, into: Intake, lines: list[str], begins: array[int]
     ) -> None:
         """Put logs into *lines* and where their frames begin into *begins*, the rest where it belongs. Raises DayMissing, RunUnknown."""
         rows = self._rows
         if rows is None:
-            rows = self._rows = LogRows(self.writer, into.node, self.head.get("pid", 0), into.clock)
+            rows = self._rows = into.rows_for(self.writer, self.head.get("pid", 0))
         read, make_line = into.sites.read, rows.line
         add, add_begin = lines.append, begins.append
         seq, offset, highest = step.seq, step.offset, -1
@@ -221,7 +221,7 @@ class JournalTail:
             raise SegmentError(f"segment {segno} of writer {self.writer} changed while it was shipped")
         return frames[0][2]
 
-    def _facts(self, run: str, into: Gathering) -> RunFacts:
+    def _facts(self, run: str, into: Intake) -> RunFacts:
         """Return the facts of a record's run; what names no run belongs to the one before."""
         known = _run(run) or self.last_run
         facts = into.run(known, self.pipeline)
@@ -229,7 +229,7 @@ class JournalTail:
         self.last_run = known
         return facts
 
-    def _event(self, frame: Frame, payload: bytes, seq: int, into: Gathering, rows: LogRows) -> RunFacts:
+    def _event(self, frame: Frame, payload: bytes, seq: int, into: Intake, rows: Rows) -> RunFacts:
         facts = self._facts(frame.r, into)
         text = raw_text(frame.x) or "{}"
         line = rows.event(facts.run, frame.t, facts.pos, seq, frame.ev or "unnamed", frame.s, text)

@@ -1,7 +1,8 @@
 """Removes what the sink has acknowledged: segments after an hour, sooner when the quota is short, a writer's other files last.
 
 Invariants: only files before a committed position, or of a closed writer, are ever removed; the directory is flushed behind it.
-A file that reappears (power loss) is removed again: its writer is closed in the sink. Owns: removal. Leaves deciding what is acknowledged to `shipper`.
+A file that reappears (power loss) is removed again: its writer is closed in the sink. Owns: removal. Leaves deciding what is acknowledged to
+`destinations`: by all of them.
 """
 
 from __future__ import annotations
@@ -11,25 +12,25 @@ import time
 
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
 from . import faults
-from .shipper import Shipper
+from .destinations import Acknowledging
 from .spool import CAPTURE, Files, open_directory
 
 KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
 
 
-def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float = KEPT_SECONDS) -> int:
+def retire(found: dict[str, Files], shipped: Acknowledging, spare: bool, kept_seconds: float = KEPT_SECONDS) -> int:
     """Remove acknowledged files; return how many bytes of segments that freed.
 
     Args:
         found: a look at the spool.
-        shipper: what is acknowledged.
+        shipped: what is acknowledged.
         spare: whether there is room to keep acknowledged segments for a while.
         kept_seconds: for how long.
     """
     folders: dict[str, int] = {}
     try:
-        return _retire(found, shipper, spare, kept_seconds, folders)
+        return _retire(found, shipped, spare, kept_seconds, folders)
     finally:
         for fd in folders.values():
             if fd >= 0:
@@ -37,14 +38,14 @@ def retire(found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds:
 
 
 def _retire(
-    found: dict[str, Files], shipper: Shipper, spare: bool, kept_seconds: float, folders: dict[str, int]
+    found: dict[str, Files], shipped: Acknowledging, spare: bool, kept_seconds: float, folders: dict[str, int]
 ) -> int:
     """Do it; *folders* takes the directories that were opened, by path."""
     freed, now = 0, time.time()
     changed = set()
     for writer, files in found.items():
-        closed = shipper.is_closed(writer)
-        position = shipper.position(writer)
+        closed = shipped.is_closed(writer)
+        position = shipped.position(writer)
         if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)

@@ -21,11 +21,22 @@ _TIME, _MESSAGE = b',"t":', b',"m":'
 
 
 class Site(NamedTuple):
-    """What is known of a call site: the level's number; columns levelno, level, logger and file, line, func as COPY text."""
+    """What is known of a call site.
+
+    Attributes:
+        lv: the level's number.
+        level: columns levelno, level, logger as COPY text.
+        place: columns file, line, func as COPY text.
+        lg, f, ln, fn: logger, file, line, func as they were recorded.
+    """
 
     lv: int
     level: str
     place: str
+    lg: str | None
+    f: str | None
+    ln: int | None
+    fn: str | None
 
 
 class _Front(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,7 +96,7 @@ class Sites:
         if site is None:
             line = "\\N" if ln is None or not -(2**31) <= ln < 2**31 else str(ln)
             level = f"{level_text(lv)}\t{escape(lg)}"
-            site = Site(lv, level, f"{escape(f)}\t{line}\t{escape(fn)}")
+            site = Site(lv, level, f"{escape(f)}\t{line}\t{escape(fn)}", lg, f, ln, fn)
             if len(level) + len(site.place) <= MAX_FRONT_BYTES:
                 if len(self._others) >= MAX_SITES:
                     self._others.clear()

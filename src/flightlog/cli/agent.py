@@ -16,6 +16,7 @@ from .. import identity
 from ..agent import door
 from ..errors import FlightlogError, Refused, TimedOut
 from . import output
+from .destinations import destinations, lines
 
 
 @click.group(short_help="Run, start, stop or look at the agent, which ships.")
@@ -113,11 +114,17 @@ def status(form: str) -> None:
         output.say(output.json_text({"v": 1, **facts}))
     else:
         _print(facts)
-    if facts["store_error"] and not wiring.is_embedded():
+    wanted = [one for one in facts["destinations"] if one["enabled"]]
+    if facts["store_error"] and any(one["name"] == "database" for one in wanted) and not wiring.is_embedded():
         sys.exit(3)
-    waits = facts["spool_bytes"] if facts["backlog_bytes"] is None else facts["backlog_bytes"]
-    if waits and not facts["running"]:
+    if _waits(facts, wanted) and not (facts["running"] and wanted):
         sys.exit(1)
+
+
+def _waits(facts: dict[str, Any], wanted: list[dict[str, Any]]) -> bool:
+    """Tell whether something waits, or may wait, for a destination that is wanted, or for one to be switched on."""
+    waiting = [facts["backlog_bytes"], *(one["backlog_bytes"] for one in wanted)]
+    return any(facts["spool_bytes"] if one is None else one for one in waiting)
 
 
 def _must_be_ours() -> None:
@@ -144,6 +151,7 @@ def _facts() -> dict[str, Any]:
 
     home = identity.home()
     note = door.holder(home)
+    off = wiring.switched_off()
     found = look(directories(home, os.environ.get("FLIGHTLOG_SPOOL", "")))
     facts: dict[str, Any] = {
         "home": home,
@@ -159,11 +167,17 @@ def _facts() -> dict[str, Any]:
         "store_error": None,
     }
     try:
+        if off is not None:
+            raise off
         wiring.store_dsn(start=False)
         with wiring.reading_store(ship=False) as reading:
             facts["backlog_bytes"] = reading.backlog_bytes
     except FlightlogError as problem:
         facts["store_error"] = problem.message
+    facts["destinations"] = destinations(facts, wiring.settings())
+    if off is not None:
+        waiting = [one["backlog_bytes"] for one in facts["destinations"] if one["enabled"]]
+        facts["backlog_bytes"] = waiting[0] if waiting else facts["spool_bytes"]
     return facts
 
 
@@ -177,8 +191,14 @@ def _print(facts: dict[str, Any]) -> None:
         fact("agent", "not running (flightlog agent start, or as a service: flightlog agent run)")
     fact("node", facts["node"])
     fact("home", facts["home"])
-    error = facts["store_error"]
+    database, *_ = facts["destinations"]
+    error = facts["store_error"] if database["enabled"] else None
     fact("store", facts["store"] + (f", {error}" if error else ""))
+    for one in facts["destinations"]:
+        for name, value in lines(one, facts):
+            fact(name, value)
+    if not any(one["enabled"] for one in facts["destinations"]):
+        fact("", "nothing is shipped: both destinations are switched off; the spool keeps records up to its quota")
     share = 100 * facts["spool_bytes"] / facts["spool_quota"] if facts["spool_quota"] else 0
     spool = f"{output.size(facts['spool_bytes'])} of {output.size(facts['spool_quota'])} ({share:.0f} %)"
     fact("spool", f"{spool}, {facts['writers']} writers")

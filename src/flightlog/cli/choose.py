@@ -74,6 +74,10 @@ def answer_from_spool(problem: FlightlogError, answer: Callable[[], None]) -> No
 
 
 def _note(reading: Reading) -> None:
+    if reading.off is not None:
+        click.echo(f"Note: nothing new comes here: {output.one_line(reading.off.message)}", err=True)
+        click.echo(f"Try: {output.one_line(reading.off.hint)}", err=True)
+        return
     if reading.backlog_bytes:
         output.note(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status")
 
@@ -84,7 +88,7 @@ def wake_shipping(ourselves: bool = True) -> None:
     from ..agent import door
 
     home = identity.home()
-    if door.ring(home) or not ourselves:
+    if door.ring(home) or not ourselves or wiring.switched_off() is not None:
         return
     own = door.Door(home)
     try:

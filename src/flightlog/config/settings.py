@@ -1,8 +1,8 @@
-"""Settings: every key of config.yml with its type, default and bounds; docs/reference/config.md lists them.
+"""Settings: every key of config.yml with its type, default and bounds; docs/reference/configuration.md lists them.
 
 Invariants: a wrong value names file, line, key, reason and remedy; a broken file never stops a pipeline or the agent (`load_or_default`), and never
-makes the agent ship to another database than the one it was to name. Owns: meaning and validation. Leaves YAML to `reader`, the kill switch
-to `switch`, where connection strings come from to `dsn`.
+makes the agent ship to another database than the one it was to name. Owns: keys and their meaning. Leaves single values to `values`, YAML to
+`reader`, the kill switch to `switch`, where connection strings come from to `dsn`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from . import dsn, switch
+from . import dsn, switch, values
 
 if TYPE_CHECKING:
     from .reader import Value
-
-_SIZES = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "kib": 1 << 10,
-    "mib": 1 << 20,
-    "gib": 1 << 30,
-    "tib": 1 << 40,
-}
-_SPANS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 @dataclass(frozen=True)
@@ -67,16 +53,39 @@ class Redact:
 
 
 @dataclass(frozen=True)
+class LogDatabase:
+    """`logging.database:`. Whether the agent ships into the database."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """`logging.file:`. Text logs per pipeline; `directory` empty: FLIGHTLOG_HOME/logs; `total`: bytes of all of them together."""
+
+    enabled: bool = False
+    directory: str = ""
+    format: str = "text"
+    when: str = "size"
+    max_bytes: int = 64 << 20
+    backups: int = 10
+    compress: bool = False
+    total: int = 2 << 30
+
+
+@dataclass(frozen=True)
 class Logging:
     """`logging:`. `level`: empty leaves the programs' own levels alone."""
 
     level: str = ""
     redact: Redact = field(default_factory=Redact)
+    database: LogDatabase = field(default_factory=LogDatabase)
+    file: LogFiles = field(default_factory=LogFiles)
 
 
 @dataclass(frozen=True)
 class Monitoring:
-    """`monitoring:`. `enabled` is the kill switch; without `database_logging` the agent holds everything in the spool."""
+    """`monitoring:`. `enabled` is the kill switch; the other two are short for `logging.database.enabled`, `logging.file.enabled`."""
 
     enabled: bool = True
     database_logging: bool = True
@@ -116,6 +125,16 @@ class Settings:
     spool: Spool = field(default_factory=Spool)
     warnings: tuple[str, ...] = ()  # what is usable and should be mended
 
+    @property
+    def to_database(self) -> bool:
+        """Whether records are shipped into the database: off as soon as either key says so."""
+        return self.logging.database.enabled and self.monitoring.database_logging
+
+    @property
+    def to_files(self) -> bool:
+        """Whether text logs are written: on as soon as either key says so."""
+        return self.logging.file.enabled or self.monitoring.file_logging
+
 
 def load(path: str | None = None) -> Settings:
     """Return the settings of *path*, by default of the config file that applies here (`switch.find_config`).
@@ -125,42 +144,38 @@ def load(path: str | None = None) -> Settings:
     path = switch.find_config() if path is None else path
     chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     for key, item in _read(path).items() if path else ():
-        section, _, name = key.partition(".")
-        if section not in _SECTIONS:
+        if key.partition(".")[0] not in _SECTIONS:
             continue  # somebody else's: one config.yml serves many programs
-        if not name or key in _PARTS:
+        if key in _SECTIONS:
             if item.value not in ({}, None):
-                raise _wrong(path, key, item, "is a section", f"write its keys below `{section}:`")
+                raise _wrong(path, key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
             continue
+        section, _, name = key.rpartition(".")
         check = _KEYS.get(key)
         if check is None:
             near = difflib.get_close_matches(key, _KEYS, 1)
-            remedy = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the keys"
+            remedy = f"did you mean {near[0]}?" if near else "docs/reference/configuration.md lists the keys"
             raise _wrong(path, key, item, "is no setting", remedy)
         try:
-            _set(chosen[section], name, check(item.value))
-        except _WrongItem as problem:
+            chosen[section][name] = check(item.value)
+        except values.WrongItem as problem:
             at = item._replace(
                 value=problem.item, line=(item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
             )
-            raise _wrong(path, key, at, str(problem), "docs/reference/config.md says what it takes") from problem
+            raise _wrong(path, key, at, str(problem), "docs/reference/configuration.md says what it takes") from problem
         except ValueError as problem:
-            raise _wrong(path, key, item, str(problem), "docs/reference/config.md says what it takes") from problem
+            raise _wrong(
+                path, key, item, str(problem), "docs/reference/configuration.md says what it takes"
+            ) from problem
     if path and not switch.file_enabled(path):
         chosen["monitoring"]["enabled"] = False
-    redact = chosen["logging"].pop("redact", {})
-    chosen["logging"]["redact"] = Redact(**redact)
     database, warnings = _database(path, chosen.pop("database"))
-    sections = {section: make(**chosen[section]) for section, make in _SECTIONS.items() if section in chosen}
-    return Settings(database=database, warnings=warnings, **sections)
-
-
-def _set(section: dict[str, Any], name: str, value: Any) -> None:
-    """Keep a value under its name; `redact.keys` is the setting `keys` of the part `redact`."""
-    *parts, name = name.split(".")
-    for part in parts:
-        section = section.setdefault(part, {})
-    section[name] = value
+    made: dict[str, Any] = {}
+    for section, make in _SECTIONS.items():  # those inside others come first
+        if section in chosen:
+            outer, _, name = section.rpartition(".")
+            (chosen[outer] if outer else made)[name] = make(**chosen[section])
+    return Settings(database=database, warnings=warnings, **made)
 
 
 def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | None]:
@@ -219,150 +234,44 @@ def _wrong(path: str, key: str, item: Value, reason: str, remedy: str) -> Config
     return ConfigError(f"{path}:{item.line}: {key}{shown} {reason}", remedy)
 
 
-class _WrongItem(ValueError):
-    """One item of a list is wrong."""
-
-    def __init__(self, index: int, item: Any, reason: str) -> None:
-        super().__init__(reason)
-        self.index, self.item = index, item
-
-
-def _list(check: Callable[[str], object], most: int) -> Callable[[Any], tuple[str, ...]]:
-    def check_all(value: Any) -> tuple[str, ...]:
-        if value is None:
-            return ()
-        if not isinstance(value, list):
-            raise ValueError("is no list")
-        if len(value) > most:
-            raise ValueError(f"has more than {most} items")
-        for index, item in enumerate(value):
-            if not isinstance(item, str):
-                raise _WrongItem(index, item, "is no text")
-            try:
-                check(item)
-            except ValueError as problem:
-                raise _WrongItem(index, item, str(problem)) from problem
-        return tuple(value)
-
-    return check_all
-
-
-def _name(text: str) -> None:
-    from .. import redact
-
-    bare = redact.folded(text)
-    if not 3 <= len(bare) <= 64:
-        raise ValueError("is not between 3 and 64 characters long, separators not counted")
-    if not text.isascii() or not bare.isalnum():
-        raise ValueError("is no name: letters, digits, - _ . only")
-
-
-def _pattern(text: str) -> None:
-    from .patterns import literal_of
-
-    literal_of(text)
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError("is neither true nor false")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    raise ValueError("is no text")
-
-
-def _one_of(*words: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value in words:
-            return str(value)
-        raise ValueError(f"is none of {', '.join(words)}")
-
-    return check
-
-
-def _spool_path(value: Any) -> str:
-    text = _text(value)
-    if text and not (text.startswith("/") and text.rstrip("/").endswith("/spool")):
-        raise ValueError("is no absolute path that ends in /spool")
-    return text.rstrip("/")
-
-
-def _level(value: Any) -> str:
-    word = _text(value).upper()
-    if word and word not in _LEVELS:
-        raise ValueError(f"is none of {', '.join(_LEVELS)}")
-    return word
-
-
-def _number(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError("is no whole number")
-        return int(_bounded(value, low, high))
-
-    return check
-
-
-def _size(low: int, high: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        return int(_bounded(_measured(value, _SIZES, "a size such as 8MiB"), low, high))
-
-    return check
-
-
-def _span(low: float, high: float) -> Callable[[Any], float]:
-    def check(value: Any) -> float:
-        return _bounded(_measured(value, _SPANS, "a duration such as 500ms, 10m"), low, high)
-
-    return check
-
-
-def _measured(value: Any, units: dict[str, Any], wanted: str) -> float:
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-    if found is None or isinstance(value, bool) or found.group(2).lower() not in units:
-        raise ValueError(f"is not {wanted}")
-    return float(found.group(1)) * float(units[found.group(2).lower()])
-
-
-def _bounded(value: float, low: float, high: float) -> float:
-    if not low <= value <= high:
-        raise ValueError(f"is not between {low:g} and {high:g}")
-    return value
-
-
 _SECTIONS: dict[str, Callable[..., Any]] = {
     "database": Database,
+    "logging.database": LogDatabase,
+    "logging.file": LogFiles,
+    "logging.redact": Redact,
     "logging": Logging,
     "monitoring": Monitoring,
     "agent": AgentSettings,
     "spool": Spool,
 }
-_PARTS = frozenset(("logging.redact",))
 _KEYS: dict[str, Callable[[Any], Any]] = {
-    "database.dsn": _text,
-    "database.dsn_file": _text,
-    "database.tls": _one_of("verify-full", "insecure-allowed"),
-    "database.roles": _truth,
-    "database.read_timeout": _span(0.1, 86400),
-    "logging.level": _level,
-    "logging.redact.enabled": _truth,
-    "logging.redact.keys": _list(_name, 100),
-    "logging.redact.allow": _list(_name, 100),
-    "logging.redact.patterns": _list(_pattern, 32),
-    "monitoring.enabled": _truth,
-    "monitoring.database_logging": _truth,
-    "monitoring.file_logging": _truth,
-    "agent.batch_rows": _number(1, 1_000_000),
-    "agent.batch_bytes": _size(64 << 10, 1 << 30),
-    "agent.flush_interval": _span(0.01, 60),
-    "agent.idle_exit": _span(1, 10 * 365 * 86400),
-    "spool.quota": _size(16 << 20, 1 << 50),
-    "spool.keep": _span(0, 365 * 86400),
-    "spool.path": _spool_path,
+    "database.dsn": values.text,
+    "database.dsn_file": values.text,
+    "database.tls": values.one_of("verify-full", "insecure-allowed"),
+    "database.roles": values.truth,
+    "database.read_timeout": values.span(0.1, 86400),
+    "logging.level": values.level,
+    "logging.redact.enabled": values.truth,
+    "logging.redact.keys": values.list_of(values.name, 100),
+    "logging.redact.allow": values.list_of(values.name, 100),
+    "logging.redact.patterns": values.list_of(values.pattern, 32),
+    "logging.database.enabled": values.truth,
+    "logging.file.enabled": values.truth,
+    "logging.file.directory": values.directory,
+    "logging.file.format": values.one_of("text", "jsonl"),
+    "logging.file.when": values.one_of("size", "day"),
+    "logging.file.max_bytes": values.size(4 << 10, 1 << 40),
+    "logging.file.backups": values.number(0, 100_000),
+    "logging.file.compress": values.truth,
+    "logging.file.total": values.size(16 << 20, 1 << 50),
+    "monitoring.enabled": values.truth,
+    "monitoring.database_logging": values.truth,
+    "monitoring.file_logging": values.truth,
+    "agent.batch_rows": values.number(1, 1_000_000),
+    "agent.batch_bytes": values.size(64 << 10, 1 << 30),
+    "agent.flush_interval": values.span(0.01, 60),
+    "agent.idle_exit": values.span(1, 10 * 365 * 86400),
+    "spool.quota": values.size(16 << 20, 1 << 50),
+    "spool.keep": values.span(0, 365 * 86400),
+    "spool.path": values.spool_path,
 }

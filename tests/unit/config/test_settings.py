@@ -4,6 +4,7 @@ import pytest
 
 from flightlog.config.reader import parse
 from flightlog.config.settings import Settings, load, load_or_default
+from flightlog.config.watch import Watch
 from flightlog.errors import ConfigError
 
 
@@ -93,3 +94,46 @@ def test_the_line_as_bash_leaves_it_does_not_break_the_rest(tmp_path, before):
 
 def test_lines_are_those_of_the_file():
     assert parse("a:\n  b: 1\n\n  c: 2\n")["a.c"].line == 4
+
+
+def test_where_records_go(tmp_path):
+    assert (Settings().to_database, Settings().to_files) == (True, False)
+    for text, wanted in [
+        ("logging:\n  file:\n    enabled: true\n", (True, True)),
+        ("logging:\n  database:\n    enabled: false\n  file: {enabled: true}\n", (False, True)),
+        ("logging:\n  database: {enabled: false}\n", (False, False)),
+        ("monitoring:\n  database_logging: false\n  file_logging: true\n", (False, True)),
+        ("logging:\n  database:\nmonitoring:\n  enabled: true\n", (True, False)),
+    ]:
+        found = load(given(tmp_path, text))
+        assert (found.to_database, found.to_files) == wanted, text
+
+
+def test_a_relative_directory_is_refused_and_a_home_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    found = load(given(tmp_path, "logging:\n  file:\n    directory: ~/logs/../logs/\n"))
+    assert found.logging.file.directory == "/home/somebody/logs"
+    for text, words in [
+        ("logging:\n  file:\n    directory: logs\n", ":3: logging.file.directory = 'logs' is no absolute path"),
+        ("logging:\n  file:\n    format: xml\n", ":3: logging.file.format = 'xml' is none of text, jsonl"),
+        ("logging:\n  file: 5\n", ":2: logging.file = 5 is a section"),
+        ("logging:\n  file:\n    totl: 5\n", ":3: logging.file.totl = 5 is no setting"),
+        ("logging:\n  file:\n    total: 1MiB\n", "is not between"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            load(given(tmp_path, text))
+        assert words in caught.value.message and caught.value.hint
+
+
+def test_the_settings_follow_their_file_and_a_broken_one_changes_nothing(tmp_path):
+    path = given(tmp_path, "logging:\n  file: {enabled: true}\n")
+    watch = Watch(path)
+    assert watch.look().to_files
+    given(tmp_path, "logging:\n  file: {enabled: [\n")
+    assert watch.look().to_files and watch.problem is not None
+    given(tmp_path, "logging:\n  file: {enabled: nope}\n")
+    assert watch.look().to_files and watch.problem is not None
+    given(tmp_path, "logging:\n  file: {enabled: false}\n")
+    assert not watch.look().to_files and watch.problem is None
+    (tmp_path / "config.yml").unlink()
+    assert watch.look() == Settings()

@@ -1,0 +1,30 @@
+"""docs/reference/configuration.md lists every key, with the default that applies."""
+
+import os
+import re
+
+import pytest
+
+from flightlog.config import settings
+
+PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "..", "docs", "reference", "configuration.md")
+
+
+def documented():
+    with open(PAGE, encoding="utf-8") as file:
+        rows = re.findall(r"^\| `([a-z]+\.[a-z_.]+)` \| [^|]+ \| ([^|]+) \|", file.read(), re.M)
+    return {key: default.strip().strip("`") for key, default in rows}
+
+
+def test_every_key_and_no_other():
+    assert set(documented()) == set(settings._KEYS)
+
+
+@pytest.mark.parametrize("key", sorted(settings._KEYS))
+def test_the_default_is_the_one_that_applies(key):
+    value = settings.Settings()
+    for name in key.split("."):
+        value = getattr(value, name)
+    text = documented()[key]
+    written = {"empty": "", "none": None, "true": True, "false": False}.get(text, text)
+    assert settings._KEYS[key](int(written) if str(written).isdigit() else written) == value
