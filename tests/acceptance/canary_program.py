@@ -85,6 +85,8 @@ def stdlib():
     log.info("args %s", values("mapping"))
     log.info("extra", extra=values("extra"))
     log.info("large %s", "y" * 70_000, extra=values("stdlarge"))
+    for way in range(12):  # the console copy of a long one is divided where the record ends
+        log.info("x" * (65_480 + 5 * way) + " password=%s" % secret("divided%d" % way) + "y" * 9_000)
     log.info("does not fit token=%s %d" % (secret("badargs"), 5), "x")
     try:
         fail("std")

@@ -73,7 +73,7 @@ def recorded(home):
 def test_a_canary_is_found_nowhere(home, dsn):
     config = os.path.join(home, "config.yml")
     with open(config, "w") as file:
-        file.write("spool:\n  keep: 0s\nlogging:\n  redact:\n    keys: [customer_id]\n")
+        file.write("spool:\n  keep: 0s\nlogging:\n  file:\n    enabled: true\n  redact:\n    keys: [customer_id]\n")
     recorded(home)
     captures = [path for path in files_below(home) if path.endswith(".cap")]
     assert captures and all(stat.S_IMODE(os.stat(path).st_mode) == 0o600 for path in captures)
@@ -86,6 +86,8 @@ def test_a_canary_is_found_nowhere(home, dsn):
     assert len(out) > 100_000 and found_in(out.replace(b"zq-poison-canary", b"")) == []
     status, out, err = cli(home, dsn, "agent", "run", "--once", FLIGHTLOG_CONFIG=config)
     assert status == 0 and found_in(out + err) == []
+    text_logs = [path for path in files_below(os.path.join(home, "logs")) if path.endswith(".log")]
+    assert text_logs and sum(os.path.getsize(path) for path in text_logs) > 100_000
     tables = [
         row[0]
         for row in shipping.fetch(

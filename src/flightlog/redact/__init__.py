@@ -4,6 +4,7 @@
     cut(value, n)     a text cut to n           raw(data)       bytes that could not be read
     find(value)       where, and by which rule  is_secret_key(name)
     around(...)       a text as a part          configure(...)  what `logging.redact` says
+    divide(value, n)  where not to tear one
 
 Linear time, standard library only, Python 3.8; never raises. Owns: what looks like a secret, and the mask. Leaves when to ask to the makers of
 records (`journal.encode` asks for every record it encodes) and the settings to `config`. docs/reference/redaction.md lists the rules.
@@ -15,7 +16,7 @@ import re
 
 from . import keys, scan, shapes
 from .keys import folded, is_secret_key
-from .scan import HARMLESS_LENGTH, MASK, around, cut, find, harmless_length, text
+from .scan import HARMLESS_LENGTH, MASK, around, cut, divide, find, harmless_length, text
 from .trees import fields
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ __all__ = [
     "around",
     "configure",
     "cut",
+    "divide",
     "fields",
     "find",
     "folded",

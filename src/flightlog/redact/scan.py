@@ -21,6 +21,10 @@ MASK = "[redacted]"
 # A text of at most so many characters that has neither "=" nor ":" holds nothing that is looked for.
 HARMLESS_LENGTH = 13
 PIECE, OVERLAP = 8192, 4096  # of the passes of added patterns; none of them can match more than OVERLAP characters
+DIVIDE_WITHIN, DIVIDE_STEP = (
+    16384,
+    1024,
+)  # how far from where a text should be divided, and in which steps, a harmless place is looked for
 ASSIGNED, USERINFO, AUTH, KEYS, JWT, CARDS = 1, 2, 4, 8, 16, 32
 CAPITALS, DASHED, GITHUB, UNDERLINED = 64, 128, 256, 512
 SHAPES, ALL = CAPITALS | DASHED | GITHUB | UNDERLINED, 1023
@@ -176,6 +180,15 @@ def cut(value: str, limit: int) -> str:
     ahead = value[: limit + OVERLAP]
     inside = [(begin, min(end, limit), rule) for begin, end, rule in find(ahead) if begin < limit]
     return masked(ahead[:limit], inside) + "..."
+
+
+def divide(value: str, limit: int) -> int:
+    """Return the last place up to *limit* where *value* can be divided so that no secret is torn from what gives it away; 0: none is near."""
+    for place in range(limit, max(limit - DIVIDE_WITHIN, 0), -DIVIDE_STEP):
+        before, after = value[:place], value[place : place + OVERLAP]
+        if text(before + after) == text(before) + text(after):
+            return place
+    return 0
 
 
 def configure(on: bool, added: Iterable[Added], words: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import os
 from .. import identity
 from ..config import switch
 from ..config.compiled import Compiled, path_for
-from ..redact import HARMLESS_LENGTH, MASK, cut, fields, harmless_length, is_secret_key, text
+from ..redact import HARMLESS_LENGTH, MASK, cut, divide, fields, harmless_length, is_secret_key, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "HARMLESS_LENGTH",
     "MASK",
     "cut",
+    "divide",
     "fields",
     "harmless_length",
     "is_secret_key",

@@ -15,6 +15,7 @@ import sys
 
 from ..journal import mark
 from ..journal.encode import MAX_MESSAGE
+from . import redact
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -161,7 +162,9 @@ def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str
         if encoding.lower().replace("-", "") not in _ASCII_BASED:
             return ""  # the mark itself must come out as ASCII
         if len(text) > MAX_MESSAGE:
-            text = text[:MAX_MESSAGE]
+            text = text[: redact.divide(text if isinstance(text, str) else text.decode("latin-1"), MAX_MESSAGE)]
+            if not text:
+                return ""
         data = text if isinstance(text, bytes) else text.encode(encoding, getattr(stream, "errors", None) or "strict")
         raw = _raw(stream)
         if raw is None or len(data) > mark.MAX_TEXT_BYTES:

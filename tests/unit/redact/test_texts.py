@@ -210,3 +210,13 @@ def test_ids_are_no_card_numbers():
         for digit in "0123456789":  # one of them is the right check digit
             name = f"{choose.choice('abcdef')}4{number[1:]}{digit}{choose.choice('abcdef')}"
             assert redact.text(name) == name
+
+
+def test_no_text_is_divided_inside_a_secret_or_between_it_and_its_name():
+    for secret, wanted in MASKED.items():
+        for shift in range(len(secret) + 1):
+            value = "x" * (20_000 - shift) + " " + secret + " " + "y" * 9000
+            place = redact.divide(value, 20_000)
+            assert 0 < place <= 20_000
+            assert wanted in redact.text(value[:place]) + redact.text(value[place:]), (secret, shift)
+    assert redact.divide("password=" + "z" * 30_000, 20_000) == 0
