@@ -55,7 +55,15 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError("module 'flightlog' has no attribute %r" % name)
     import importlib
 
-    value = getattr(importlib.import_module("flightlog." + home), name)
+    from . import bytecode
+
+    with bytecode.careful():
+        try:
+            module = importlib.import_module("flightlog." + home)
+        except Exception:  # what is compiled is damaged; no pipeline may feel it
+            with bytecode.from_source():
+                module = importlib.import_module("flightlog." + home)
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

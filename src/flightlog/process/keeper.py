@@ -22,6 +22,9 @@ import signal
 import time
 
 try:
+    from flightlog import bytecode
+
+    bytecode.guard()
     from flightlog.process import launch, linux, shim, signals
     from flightlog.process.descriptors import close_all, replace_by_null
     from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
@@ -32,6 +35,9 @@ try:
 except Exception as broken:  # a Python without ctypes, a damaged installation: the command runs all the same
     if __name__ != "__main__":
         raise
+    if "pycache_prefix" not in sys._xoptions:  # once more, from source: only compiled files may be damaged
+        from_source = ["-I", "-S", "-B", "-X", "pycache_prefix=" + os.path.join(os.devnull, "none")]
+        os.execv(sys.executable, [sys.executable, *from_source, *sys.argv])
     os.write(2, b"flightlog: this run is not recorded: %s\n" % ascii(broken).encode())
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

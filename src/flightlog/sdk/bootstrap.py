@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
+from .. import bytecode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -32,9 +34,13 @@ class _Doorbell:
 def install() -> None:
     """Install the SDK. Never raises."""
     try:
-        from . import attach
-
-        attach.install()
+        with bytecode.careful():
+            try:
+                from . import attach
+            except Exception:  # what is compiled is damaged
+                with bytecode.from_source():
+                    from . import attach
+            attach.install()
     except Exception:  # nothing is known to count it in yet; the program goes on unmonitored
         pass
 

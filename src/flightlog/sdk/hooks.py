@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from .. import bytecode
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -68,7 +69,8 @@ def apply(name: str, module: ModuleType) -> None:
     hook = _waiting.pop(name, None)
     if hook is not None:
         try:
-            hook(module)
+            with bytecode.careful():
+                hook(module)
         except Exception:
             recorder.errors += 1
 

@@ -27,10 +27,30 @@ def _run_hidden():
             sys.modules["sitecustomize"] = ours
 
 
+def _boot_from_source():
+    """Once more, when compiled files of ours are damaged."""
+    from flightlog import bytecode
+
+    with bytecode.from_source():
+        _start()
+
+
+def _start():
+    from flightlog.sdk import bootstrap
+
+    bootstrap.start()
+
+
 def _boot(here):
+    import os
+
+    if sys.version_info < (3,):
+        try:
+            os.unlink(os.path.splitext(os.path.abspath(__file__))[0] + ".pyc")  # Python 2 leaves it beside this file
+        except OSError:
+            pass
     if sys.version_info < (3, 8):
         return
-    import os
 
     root = os.path.dirname(os.path.dirname(here))
 
@@ -48,14 +68,18 @@ def _boot(here):
     sys.meta_path.append(Last)
     if not os.environ.get("FLIGHTLOG_SPOOL"):
         return
-    from flightlog.sdk import bootstrap
+    from flightlog import bytecode
 
-    bootstrap.start()
+    with bytecode.careful():
+        _start()
 
 
 _here = _without_our_folder()
 try:
     _boot(_here)
 except Exception:
-    pass
+    try:
+        _boot_from_source()
+    except Exception:
+        pass
 _run_hidden()
