@@ -95,18 +95,18 @@ def spawn() -> None:
 
 def _environment() -> dict[str, str]:
     """Return an environment without what belongs to a run."""
+    from .config import switch
+
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLIGHTLOG_") or name in _KEPT}
     kept["FLIGHTLOG_HOME"] = identity.home()
     if kept.get("FLIGHTLOG_CONFIG"):
-        kept["FLIGHTLOG_CONFIG"] = os.path.abspath(kept["FLIGHTLOG_CONFIG"])
+        kept["FLIGHTLOG_CONFIG"] = identity.absolute(kept["FLIGHTLOG_CONFIG"])
     else:
-        from .config import switch
-
         config = switch.find_config()
         if config:
             kept["FLIGHTLOG_CONFIG"] = config
     folders = [path for path in kept.pop("PYTHONPATH", "").split(os.pathsep) if path]
-    folders = [os.path.abspath(path) for path in folders if os.path.join("sdk", "inject") not in path]
+    folders = [identity.absolute(path) for path in folders if os.path.join("sdk", "inject") not in path]
     if folders:
         kept["PYTHONPATH"] = os.pathsep.join(folders)
     return kept

@@ -95,13 +95,21 @@ def process_alive(pid: int, start_time: int) -> bool:
     return start_time == 0 or process_start_time(pid) == start_time
 
 
+def absolute(path: str) -> str:
+    """Return *path* as an absolute one; as it is where the working directory has been removed."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return path
+
+
 def home() -> str:
     """Return FLIGHTLOG_HOME, else the one that all users of this machine share, else /var/lib/flightlog for root, else the XDG
     state directory's `flightlog`.
     """
     chosen = os.environ.get("FLIGHTLOG_HOME")
     if chosen:
-        return os.path.abspath(chosen)
+        return absolute(chosen)
     shared = shared_spool()
     if shared:
         return os.path.dirname(shared)
@@ -211,6 +219,6 @@ def control_path(config_path: str) -> str:
     chosen = os.environ.get("FLIGHTLOG_CONTROL")
     if chosen:
         return chosen
-    text = os.path.abspath(config_path) if config_path else ""
+    text = absolute(config_path) if config_path else ""
     key = "%08x-%d" % (zlib.crc32(text.encode("utf-8", "surrogateescape")), os.geteuid())
     return os.path.join(home(), "control", key + ".page")

@@ -52,19 +52,25 @@ def start(command: list[str], pipeline: str = "") -> NoReturn:
         signal.signal(
             signal.SIGINT, signal.SIG_DFL
         )  # until the keeper is there Ctrl-C ends this as it would end the command
-    config = switch.find_config()
     environment = launch.user_environment()
+    try:
+        keeper = _keeper(command, pipeline, environment)
+        os.execve(sys.executable, keeper, environment)
+    except Exception as problem:  # whatever is wrong with us, the command runs
+        reason = "%s: %s" % (sys.executable, problem.strerror) if isinstance(problem, OSError) else ascii(problem)
+        click.echo("flightlog: this run is not recorded: %s" % reason, err=True)
+        _become_command(command, environment)
+
+
+def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes]) -> list[str]:
+    """Return the keeper's argument list; with monitoring switched off become the command."""
+    config = switch.find_config()
     if not switch.file_enabled(config):
         _become_command(command, environment)
     _compile_settings(config)
     _ensure_agent()
     spec = RunSpec(command, pipeline, parent=_parent(), config=config)
-    keeper = [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
-    try:
-        os.execve(sys.executable, keeper, environment)
-    except OSError as problem:
-        click.echo("flightlog: this run is not recorded: %s: %s" % (sys.executable, problem.strerror), err=True)
-        _become_command(command, environment)
+    return [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
 
 
 def _parent() -> str:

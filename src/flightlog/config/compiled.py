@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 
-from .. import redact
+from .. import identity, redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def path_for(control_path: str) -> str:
 
 def state_of(config: str) -> dict[str, Any]:
     """Return what tells one state of a config file from another; a missing one has the size -1."""
-    path = os.path.abspath(config) if config else ""
+    path = identity.absolute(config) if config else ""
     try:
         status = os.stat(path)
     except (OSError, ValueError):

@@ -6,12 +6,14 @@ line, in the form that bash leaves behind, does not break the rest. Owns: YAML. 
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any, NamedTuple
 
 import yaml
 
 from ..errors import ConfigError
+from . import switch
 
 MAX_BYTES = 1 << 20
 _PRINTED = re.compile(r"monitoring:\\n[ \t]+enabled:[ \t]*[\"']?(\w+)[\"']?[ \t]*$", re.M)
@@ -31,12 +33,12 @@ def read(path: str) -> dict[str, Value]:
     Raises ConfigError: not readable, no YAML, not a mapping of sections.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = switch.read_plain(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return {}
     except OSError as problem:
-        raise ConfigError(f"{path} cannot be read: {problem.strerror}", "check its rights") from problem
+        remedy = "name a file" if problem.errno == errno.EINVAL else "check its rights"
+        raise ConfigError(f"{path} cannot be read: {problem.strerror}", remedy) from problem
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes", "is it a config file?")
     return parse(data.decode("utf-8-sig", "replace"), path)

@@ -7,6 +7,7 @@ makes the agent ship to another database than the one it was to name. Owns: keys
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -146,6 +147,10 @@ def load(path: str | None = None) -> Settings:
     for key, item in _read(path).items() if path else ():
         if key.partition(".")[0] not in _SECTIONS:
             continue  # somebody else's: one config.yml serves many programs
+        if key == "monitoring" and item.value not in ({}, None):
+            with contextlib.suppress(ValueError):  # `monitoring: false`
+                chosen["monitoring"]["enabled"] = values.truth(item.value)
+                continue
         if key in _SECTIONS:
             if item.value not in ({}, None):
                 raise _wrong(path, key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
@@ -217,8 +222,7 @@ def _database(path: str, given: dict[str, Any]) -> tuple[Database, tuple[str, ..
 def _names_a_database(path: str) -> bool:
     """Tell whether a file that is no config file was to name a database."""
     try:
-        with open(path, "rb") as file:
-            return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", file.read(1 << 20)) is not None
+        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", switch.read_plain(path)) is not None
     except (OSError, ValueError):
         return os.path.exists(path)
 

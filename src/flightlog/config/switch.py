@@ -11,15 +11,26 @@ Last match wins. Standard library only; never raises.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 
-_WORDS = r"(true|false|yes|no|on|off)"
+from .. import identity
+
+TRUE, FALSE = ("true", "yes", "on", "1", "y"), ("false", "no", "off", "0", "n")
+_WORDS = "(%s)" % "|".join(TRUE + FALSE)
 _PRINTED = re.compile(
     r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I
 )
 _NAME = r"[\"']?monitoring[\"']?[ \t]*:[ \t]*"
 _BLOCK = re.compile(_NAME + r"(?:#.*)?$")
+_SCALAR = re.compile(
+    _NAME + r"[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#.*)?$", re.I
+)  # `monitoring: false`: what else could be meant
+_WHOLE = re.compile(  # a file that is one mapping in braces, JSON for one
+    r"[\"']?\bmonitoring[\"']?\s*:\s*(?:\{(?:[^{}]|\{[^{}]*\})*?\benabled[\"']?\s*:\s*)?[\"']?" + _WORDS + r"\b", re.I
+)
 _FLOW = re.compile(_NAME + r"\{([^}]*)(\}[ \t]*(?:#.*)?)?$")
 _WORD = re.compile(r"[\w.-]*")
 _FLOW_KEY = re.compile(r"\benabled[\"']?\s*:\s*[\"']?" + _WORDS + r"\b", re.I)
@@ -37,6 +48,10 @@ def enabled(text: str) -> bool | None:
         if not _is_printed(text[line_start or max(0, match.start() - MAX_LINE) : match.start()]):
             continue
         best, answer = match.start(), _truth(match.group(1))
+    if text.lstrip("\ufeff \t\r\n")[:1] == "{":
+        for match in _WHOLE.finditer(text):
+            if match.start() > best:
+                best, answer = match.start(), _truth(match.group(1))
     inside, flow, indent, position = False, False, "", 0
     for line in text.splitlines(True):
         content = line.rstrip("\r\n")
@@ -47,6 +62,9 @@ def enabled(text: str) -> bool | None:
             found = _FLOW_KEY.search(opened.group(1))
         elif _BLOCK.match(content):
             inside, flow, indent = True, False, ""
+        elif _SCALAR.match(content):
+            inside, flow = False, False
+            found = _SCALAR.match(content)
         elif flow:
             found = _FLOW_KEY.search(content.partition("}")[0].partition("#")[0])
             flow = "}" not in content
@@ -77,7 +95,27 @@ def _is_printed(before: str) -> bool:
 
 
 def _truth(word: str) -> bool:
-    return word.lower() in ("true", "yes", "on")
+    return word.lower() in TRUE
+
+
+def read_plain(path: str, limit: int = MAX_BYTES) -> bytes:
+    """Return the first *limit* bytes of a regular file. Raises OSError, also for anything else: reading a fifo would wait for a writer,
+    reading /dev/stdin would take away what is meant for the command.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", path)
+        parts = []
+        while limit > 0:
+            part = os.read(fd, limit)
+            if not part:
+                break
+            parts.append(part)
+            limit -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def file_enabled(path: str) -> bool:
@@ -85,8 +123,7 @@ def file_enabled(path: str) -> bool:
     if not path:
         return True
     try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES).decode("utf-8-sig", "replace")
+        text = read_plain(path).decode("utf-8-sig", "replace")
     except (OSError, ValueError):
         return True
     return enabled(text) is not False
@@ -100,8 +137,8 @@ def find_config() -> str:
     """
     chosen = os.environ.get("FLIGHTLOG_CONFIG")
     if chosen:
-        return os.path.abspath(chosen)
-    local = os.path.abspath("config.yml")
+        return identity.absolute(chosen)
+    local = identity.absolute("config.yml")
     if os.path.isfile(local) and _is_ours(local):
         return local
     xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
@@ -113,8 +150,7 @@ def find_config() -> str:
 
 def _is_ours(path: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES)
-    except OSError:
+        text = read_plain(path)
+    except (OSError, ValueError):
         return False
     return re.search(rb"^(monitoring|logging|database)[ \t]*:|monitoring:\\n", text, re.M) is not None

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from . import switch
+
 _SIZES = {
     "": 1,
     "b": 1,
@@ -74,9 +76,12 @@ def pattern(text: str) -> None:
 
 
 def truth(value: Any) -> bool:
-    """Check true or false."""
+    """Check true or false, in the spellings that the kill switch obeys."""
     if isinstance(value, bool):
         return value
+    word = str(value).lower()
+    if word in switch.TRUE or word in switch.FALSE:
+        return word in switch.TRUE
     raise ValueError("is neither true nor false")
 
 

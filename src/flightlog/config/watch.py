@@ -40,7 +40,6 @@ class Watch:
     def _content(self) -> tuple[str, bytes | None]:
         path = switch.find_config() if self._path is None else self._path
         try:
-            with open(path, "rb") as file:
-                return path, file.read(switch.MAX_BYTES + 1)
+            return path, switch.read_plain(path, switch.MAX_BYTES + 1)
         except OSError:
             return path, None

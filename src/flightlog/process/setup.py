@@ -60,7 +60,7 @@ class Setup:
         self.keeper = os.getpid()
         self.keeper_start = identity.process_start_time(self.keeper)
         self.node = identity.node_name()
-        self.spool = os.path.abspath(identity.spool_dir())
+        self.spool = identity.absolute(identity.spool_dir())
         self.control_page = identity.control_path(spec.config)
         Compiled().look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
         identity.make_spool(self.spool)

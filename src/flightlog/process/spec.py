@@ -98,6 +98,6 @@ def _python_target(arguments: Sequence[str]) -> str:
             return ""
         if not word.startswith("-"):
             name = os.path.basename(word)
-            return os.path.basename(os.path.dirname(os.path.abspath(word))) if name == "__main__.py" else name
+            return os.path.basename(os.path.dirname(identity.absolute(word))) if name == "__main__.py" else name
         index += 2 if word in _VALUE_OPTIONS else 1
     return ""

@@ -146,7 +146,7 @@ def program_name() -> str:
     """Return the name of this program, for runs and pipelines that got none."""
     name = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) and sys.argv[0] else ""
     if name == "__main__.py":
-        name = os.path.basename(os.path.dirname(os.path.abspath(sys.argv[0])))
+        name = os.path.basename(os.path.dirname(identity.absolute(sys.argv[0])))
     if name in ("", "-c", "-m", "-"):
         return "python"
     return name[:-3] if name.endswith(".py") else name

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flightlog.config.switch import enabled, file_enabled
+from flightlog.config.settings import load
+from flightlog.config.switch import FALSE, TRUE, enabled, file_enabled
+from flightlog.errors import ConfigError
 
 BEFORE = {
     "no text": "",
@@ -92,6 +94,21 @@ def test_there_are_33_combinations():
         ("# see the wikimonitoring:\n  enabled: false\n", False),
         ("# see the wikimonitoring:\\n  enabled: false\n", False),
         ("monitoring:\n  enabled: true\nmonitoring:\n  interval: 2\n", True),
+        ("monitoring:\n  enabled: 0\n", False),
+        ("monitoring:\n  enabled: n\n", False),
+        ("monitoring:\n  enabled: 1\n", True),
+        ("monitoring:\n  enabled: 10\n", None),
+        ("monitoring: false\n", False),
+        ("monitoring: 'off'  # for now\nlogging:\n  level: info\n", False),
+        ("monitoring: true\n", True),
+        ("monitoring: falsehood\n", None),
+        ('{"monitoring": {"enabled": false}}', False),
+        ('{"monitoring": {"interval": {"s": 2}, "enabled": false}, "logging": {"file": {"enabled": true}}}', False),
+        ('{"logging": {"enabled": false}, "monitoring": {"interval": 2}}', None),
+        ('{\n  "monitoring": {\n    "enabled": false\n  }\n}\n', False),
+        ('{"monitoring": false}', False),
+        ('{"gpu_monitoring": false}', None),
+        ('{"monitoring": {"enabled": true}}\nmonitoring:\n  enabled: false\n', False),
     ],
 )
 def test_what_counts(text, expected):
@@ -118,3 +135,28 @@ def test_long_lines_do_not_matter():
     text = "monitoring:\\n  enabled: false\\n" * 30_000
     assert enabled(text) is False
     assert enabled(text + "monitoring:\\n  enabled: true") is True
+
+
+@pytest.mark.parametrize(
+    "text", ["monitoring:\n  enabled: %s\n", "monitoring: %s\n", '{"monitoring": {"enabled": %s}}']
+)
+@pytest.mark.parametrize("word", [*TRUE, *FALSE])
+def test_the_settings_say_what_the_switch_says(tmp_path, text, word):
+    for shown in (word, word.upper(), f'"{word}"'):
+        config = tmp_path / "config.yml"
+        config.write_text(text % shown)
+        assert file_enabled(str(config)) is load(str(config)).monitoring.enabled is (word in TRUE)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path, kind):
+    path = str(tmp_path / "it")
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        os.mkdir(path)
+    else:
+        path = os.devnull
+    assert file_enabled(path)
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load(path)
