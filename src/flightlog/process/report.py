@@ -1,12 +1,14 @@
 """What keeper and shim write into the journal: that a run began, what captures it has, how it ended.
 
-Invariants: a record that cannot be written changes nothing for the command. Owns: the shape of these events. Leaves
-durability of the last one to `sync`, which its caller bounds.
+Invariants: a record that cannot be written changes nothing for the command; where files may have a few hundred bytes only
+(`ulimit -f 1`) an event says what matters most. Owns: the shape of these events. Leaves durability of the last one to
+`sync`, which its caller bounds.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import time
 
 from .. import identity, records
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from .setup import Setup
 
 CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
+HEADER_BYTES = 640  # of a segment, with room for long names
+# What an event keeps where a file cannot hold all of it; what is not named here goes first.
+ESSENTIAL = (
+    "wait_status",
+    "status",
+    "exit_code",
+    "term_signal",
+    "by",
+    "pipeline",
+    "kind",
+    "attempt",
+    "pid",
+    "start",
+    "writer",
+    "stream",
+)
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
 
 
@@ -42,7 +60,24 @@ class Report:
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
         payload = encode(records.event(name, self._setup.spec.run, data))
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY and len(payload) + HEADER_BYTES > limit:
+            payload = self._short(name, data, limit - HEADER_BYTES)
         self._writer.append(payload, records.CRITICAL)
+
+    def _short(self, name: str, data: dict[str, Any], room: int) -> bytes:
+        """Return as much of an event as fits into *room* bytes, at least its first essential fact."""
+        kept: dict[str, Any] = {"cut": True}
+        if "captures" in data:
+            kept["lost"] = sum(capture["lost"] for capture in data["captures"])
+        payload = b""
+        for key in ESSENTIAL:
+            if key in data:
+                longer = encode(records.event(name, self._setup.spec.run, {**kept, key: data[key]}))
+                if payload and len(longer) > room:
+                    break
+                payload, kept = longer, {**kept, key: data[key]}
+        return payload or encode(records.event(name, self._setup.spec.run, kept))
 
     def started(self, child: int) -> None:
         """Say that the command was started as process *child*."""
