@@ -130,7 +130,7 @@ def test_levels_are_shed_in_order_and_the_run_has_its_end(home, config, agent):
 def test_everything_is_visible_when_the_database_is_back(home, config, agent, dsn):
     pipeline(home, FLOOD, config)
     facts = Command("host=/nonexistent dbname=x connect_timeout=1", home, FLIGHTLOG_CONFIG=config)
-    data = json.loads(facts("agent", "status", "-o", "json")[0])
+    data = json.loads(facts("agent", "status", "-o", "json", code=3)[0])
     assert (data["pressure"], data["quota_bytes"], data["keep_free_bytes"]) == (quota.FULL, 10**6, 0)
     assert data["used_bytes"] >= 10**6 and data["free_bytes"] > 0 and data["oldest_unshipped_s"] > 0
     agent.terminate()

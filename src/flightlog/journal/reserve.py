@@ -18,6 +18,7 @@ import os
 import stat
 import time
 
+from .. import identity
 from ..config import quota
 from .encode import encode
 from .format import SPARE_SUFFIX
@@ -48,6 +49,11 @@ def is_filled(directory: str) -> bool:
     return os.path.exists(os.path.join(directory, _SLOT % 0))
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether a file of a spool directory is a slot, by its name."""
+    return name.startswith(("reserve.", "claimed."))
+
+
 def fill(directory: str, at_most: int = MAX_SLOTS) -> None:
     """Make the slots that are missing among the first *at_most*, if there is room for them. Never raises."""
     try:
@@ -61,10 +67,13 @@ def fill(directory: str, at_most: int = MAX_SLOTS) -> None:
 
 def make(path: str) -> None:
     """Make one slot; it has its name only when it is whole. Raises OSError."""
-    unfinished = os.path.join(os.path.dirname(path), "claimed.%d.new" % os.getpid())
-    fd = os.open(unfinished, _FLAGS | os.O_CREAT | os.O_TRUNC, 0o600)
+    directory = os.path.dirname(path)
+    unfinished = os.path.join(directory, "claimed.%d.new" % os.getpid())
+    mode = identity.spool_file_mode(directory)
+    fd = os.open(unfinished, _FLAGS | os.O_CREAT | os.O_TRUNC, mode)
     try:
         try:
+            identity.give_spool_mode(fd, mode)
             if os.write(fd, bytes(SLOT_BYTES)) != SLOT_BYTES:
                 raise OSError("no room for a reserve")
         finally:
