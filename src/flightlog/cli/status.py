@@ -59,7 +59,7 @@ def as_json(run: Run, drops: Drops | None = None) -> dict[str, Any]:
         "errors": run.errors,
         "last_at": output.iso(run.last_at),
         "error": run.data.get("error"),
-        **({} if drops is None else _dropped(drops)),
+        **_dropped(drops),
     }
 
 
@@ -218,7 +218,9 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     return facts
 
 
-def _dropped(drops: Drops) -> dict[str, Any]:
+def _dropped(drops: Drops | None) -> dict[str, Any]:
+    if drops is None:  # the spool does not tell it by run
+        return {"dropped": None, "drops": None, "lost_bytes": None}
     return {"dropped": drops.records, "drops": drops.counts, "lost_bytes": drops.lost_bytes}
 
 

@@ -182,6 +182,7 @@ class Pump:
         if size != self.capture.rotate_bytes:
             self.capture.rotate_bytes = size
             self._rotate_at = min(self._rotate_at, size)
+            self._after_echo()  # it may be past its end already, and nothing more is read before the next one begins
 
     def settle(self) -> None:
         """Note when the newest bytes came; at the latest before the loop waits."""
