@@ -12,11 +12,15 @@ import sys
 import time
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
+
+if TYPE_CHECKING:
+    from .agent.upkeep import Wanted
+    from .config.watch import Watch
 
 _BATCH = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "OAR_JOB_ID", "COBALT_JOBID")
 _CI = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILDKITE", "TF_BUILD")
@@ -140,11 +144,13 @@ def run_agent(background: bool = False) -> None:
     from . import wiring
     from .agent.upkeep import Upkeep
     from .config import switch
+    from .config.watch import Watch
 
     home = identity.home()
     own = _take(home)
     chosen = wiring.settings()
-    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), chosen.spool.quota)
+    watch = Watch()
+    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), lambda: _wanted(watch))
     agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
     upkeep.say = agent.say
     sys.excepthook = _say_masked
@@ -175,6 +181,14 @@ def _say_masked(kind: type[BaseException], problem: BaseException, trace: Traceb
     """Print what ends this process; it goes into the agent's log, so without secrets."""
     text = "".join(traceback.format_exception(kind, problem, trace))
     sys.stderr.write(redact.text(text))
+
+
+def _wanted(watch: Watch) -> Wanted:
+    """Return what the settings say about room, now."""
+    from .agent.upkeep import Wanted
+
+    chosen = watch.look()
+    return Wanted(chosen.spool.quota, chosen.spool.keep_free, chosen.logging.on_full)
 
 
 def drain(seconds: float) -> bool:

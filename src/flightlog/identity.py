@@ -214,11 +214,12 @@ def make_spool(path: str) -> None:
         os.chmod(folder, mode)  # whatever the umask of the pipeline is
 
 
-def control_path(config_path: str) -> str:
-    """Return the control page's path for one config file (may be empty) and this user."""
+def control_path(config_path: str, uid: int | None = None) -> str:
+    """Return the control page's path for one config file (may be empty) and one user, by default this one."""
     chosen = os.environ.get("FLIGHTLOG_CONTROL")
     if chosen:
         return chosen
     text = absolute(config_path) if config_path else ""
-    key = "%08x-%d" % (zlib.crc32(text.encode("utf-8", "surrogateescape")), os.geteuid())
+    user = os.geteuid() if uid is None else uid
+    key = "%08x-%d" % (zlib.crc32(text.encode("utf-8", "surrogateescape")), user)
     return os.path.join(home(), "control", key + ".page")

@@ -32,8 +32,13 @@ LEVEL_NUMBERS.update(
 RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
 STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
 DROPS, WRITER_ENDED = "drops", "writer.ended"
-# What must never be shed: without these nobody could say how a run ended.
-KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ENDED, DROPS, WRITER_ENDED))
+RUN_ADOPTED, RUN_LEFT = "run.adopted", "run.left"
+# What is never shed for want of room: without these nobody could say what ran, and how it ended.
+KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ADOPTED, RUN_LEFT, RUN_ENDED, DROPS, WRITER_ENDED))
+# Last words: when the disk is full as well, they go into room that was set aside.
+FINAL_EVENTS = frozenset((RUN_LEFT, RUN_ENDED))
+# As what other events are shed; what is not listed counts as INFO.
+EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO}
 
 MAX_FRAMES = 100  # frames kept of one traceback, the innermost ones
 MAX_CHAIN = 10  # exceptions kept of one chain

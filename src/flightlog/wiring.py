@@ -20,7 +20,7 @@ from .agent import door
 from .agent.file_positions import load as load_file_positions
 from .agent.file_positions import waiting
 from .agent.spool import CAPTURE, Files, directories, look
-from .config import switch
+from .config import quota, switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .config.watch import Watch
@@ -51,6 +51,7 @@ class Reading:
         backlog_bytes: what lies in this node's spool and is not in the store yet.
         pending: unshipped bytes by writer, for writers that have files in the spool.
         off: what to say when nothing new comes into the store because it is switched off.
+        positions: how far these writers are in the store: (segment, byte, closed).
     """
 
     connection: Connection
@@ -58,6 +59,7 @@ class Reading:
     backlog_bytes: int = 0
     pending: dict[str, int] = field(default_factory=dict)
     off: FlightlogError | None = None
+    positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
 
 
 def settings() -> Settings:
@@ -122,6 +124,12 @@ def switched_off() -> FlightlogError | None:
         f"the database is switched off: {key} is false in {switch.find_config() or 'the settings'}",
         f"{where}set {key} to true; what the spool still holds is then shipped",
     )
+
+
+def spool_quota(chosen: Settings) -> int:
+    """Return how many bytes the spool of this home may hold."""
+    disk = quota.disk(identity.home())
+    return quota.quota_bytes(chosen.spool.quota, disk.total if disk else 0)
 
 
 def store_dsn(start: bool = True) -> str:
@@ -197,7 +205,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         flush_interval=chosen.agent.flush_interval,
         idle_exit=idle_exit,
         upkeep=upkeep,
-        quota=chosen.spool.quota,
+        quota=spool_quota(chosen),
         kept_seconds=chosen.spool.keep,
         destinations=Destinations(
             lambda: wish(watch.look()),
@@ -294,7 +302,7 @@ def _look_at_spool(reading: Reading) -> None:
     except psycopg.Error as problem:
         raise translate(problem, "cannot read positions") from problem
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
-    reading.pending = {}
+    reading.pending, reading.positions = {}, known
     reading.backlog_bytes = 0
     for writer, files in found.items():
         waiting = _waiting(files, *known.get(writer, (0, 0, False)))

@@ -47,7 +47,8 @@ def test_json(flightlog, recorded):
         "duplicates": 0,
         "unproven": 0,
     }
-    assert data == {"v": 1, "good": True, **counts, "torn_bytes": 0, "pending_bytes": 0}
+    rest = {"drops": {}, "lost_bytes": 0, "torn_bytes": 0, "pending_bytes": 0}
+    assert data == {"v": 1, "good": True, **counts, **rest}
     assert {name: writer[name] for name in counts} == counts
     assert (writer["run"], writer["pipeline"], writer["node"], writer["kind"]) == (run, "orders", "testnode", "journal")
     assert (writer["good"], writer["reason"], writer["closed"], len(writer["writer"])) == (True, None, True, 32)

@@ -12,6 +12,7 @@ import flightlog
 from flightlog import errors
 from flightlog.cli import audit, group, logline, status
 from flightlog.query.audit import Audit, WriterAudit
+from flightlog.query.drops import Drops
 from flightlog.query.logs import Line
 from flightlog.query.runs import Run
 from unit.query.command import Command
@@ -154,13 +155,13 @@ def test_fields_of_a_run():
 
     values = {column.name: None for column in columns(Run)}
     values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
-    assert set(status.as_json(Run(**values))) == fields("status")
+    assert set(status.as_json(Run(**values), Drops())) == fields("status")
 
 
 def test_fields_of_an_audit():
     from dataclasses import fields as columns
 
-    writer = WriterAudit(**{column.name: 0 for column in columns(WriterAudit)})
+    writer = WriterAudit(**{**{column.name: 0 for column in columns(WriterAudit)}, "drops": {}})
     data = audit._as_json(Audit([writer]))
     assert set(data) | set(data["writers"][0]) == fields("audit")
 

@@ -100,6 +100,9 @@ def test_every_file_of_a_real_run_is_documented(tmp_path):
     folder = spool(tmp_path / "home")
     suffixes = set()
     for name in os.listdir(folder):
+        assert os.stat(os.path.join(folder, name)).st_mode & 0o777 == 0o600, name
+        if name.startswith("reserve."):
+            continue
         parsed = parse_name(name)
         assert parsed is not None, name
         suffixes.add(parsed[2])

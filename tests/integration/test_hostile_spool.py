@@ -15,7 +15,8 @@ from flightlog.agent.retire import retire
 from flightlog.agent.shipper import Shipper
 from flightlog.agent.spool import MAX_SEGMENT_BYTES, bytes_of, look
 from flightlog.agent.step import MAX_QUARANTINE_BYTES, keep_damage
-from flightlog.agent.upkeep import Upkeep
+from flightlog.agent.upkeep import Upkeep, Wanted
+from flightlog.config.quota import Amount
 from flightlog.journal.liveness import lock_is_held
 from integration import shipping
 from integration.shipping import NODE, fetch, log, messages, sink_for, spool_of, write
@@ -186,7 +187,7 @@ def test_whatever_lies_there(dsn, home, secret, plant):
     assert SECRET.encode() not in b"".join(row[0] for row in fetch(dsn, "SELECT raw FROM pipeline_dead_letters"))
     shipping.sums_are_right(dsn)
 
-    upkeep = Upkeep(str(home), spool, "", 1 << 30)
+    upkeep = Upkeep(str(home), spool, "", lambda: Wanted(Amount(1 << 30, 0.0)))
     upkeep._round()
     assert bytes_of(look([spool])) < 16 << 20  # holes take nothing from the quota of others
 

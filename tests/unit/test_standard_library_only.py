@@ -15,8 +15,18 @@ import pytest
 import flightlog
 
 ROOT = os.path.dirname(os.path.abspath(flightlog.__file__))
-LIGHT = ["__init__", "_version", "errors", "identity", "records", "redact", "journal", "sdk"]  # what a pipeline loads
-PARTS = [*LIGHT, "process", "config/__init__", "config/switch", "config/control", "config/compiled"]
+LIGHT = [
+    "__init__",
+    "_version",
+    "bytecode",
+    "errors",
+    "identity",
+    "records",
+    "redact",
+    "journal",
+    "sdk",
+]  # what a pipeline loads
+PARTS = [*LIGHT, "process", "config/__init__", "config/switch", "config/control", "config/compiled", "config/quota"]
 HEAVY = {"asyncio", "dataclasses", "typing"}
 # sitecustomize imports the one that it hides.
 ALLOWED = {"sdk/inject/sitecustomize.py": {"sitecustomize"}}

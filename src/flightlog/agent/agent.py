@@ -169,6 +169,8 @@ class Agent:
         found = self._look()
         if time.monotonic() >= self._next_retire:
             self._retire(found)
+            if self._upkeep is not None:
+                self._upkeep.acknowledged.take(found, self._destinations.acknowledged(None))
         last = max((moment for files in found.values() for moment in files.times.values()), default=0.0)
         return False, self._idle_exit is not None and time.time() - last < self._idle_exit
 
@@ -180,7 +182,7 @@ class Agent:
             "spool_bytes": bytes_of(found),
             "backlog_bytes": shipper.backlog(found) if shipper else None,
             "rows": self._rows,
-            "pressure": self._upkeep.pressure if self._upkeep else 0,
+            **(self._upkeep.status() if self._upkeep else {"pressure": 0}),
             "disabled": self._upkeep.disabled if self._upkeep else False,
         }
 
@@ -218,6 +220,8 @@ class Agent:
             self._drop_sink()
             raise
         self._rows += done.rows
+        if look_alive and self._upkeep is not None:
+            self._upkeep.acknowledged.take(found, self._destinations.acknowledged(self._shipper))
         self._unsettled = self._unsettled or done.closed > 0
         if self._unsettled and look_alive and not done.more:
             for run in self._sink.lost(self._shipper.living_runs(found)):
@@ -255,6 +259,8 @@ class Agent:
     def _away(self, problem: FlightlogError | OSError) -> None:
         """Say once what is wrong, and rest longer each time; slowly where a person has to mend it."""
         self._drop_sink()
+        if self._upkeep is not None:
+            self._upkeep.acknowledged.asked = True
         slow = isinstance(problem, SinkMisconfigured)
         self._pause = min(LONGEST_PAUSE, max(self._pause * 2, 5.0 if slow else FIRST_PAUSE)) * random.uniform(0.8, 1.0)
         text = getattr(problem, "message", "") or str(problem)

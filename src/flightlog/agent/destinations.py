@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from . import door
+from .acknowledged import Acknowledging
 from .board import OFF, Board
 from .file_delivery import FileDelivery
 from .file_sink import FileWish
@@ -30,16 +30,6 @@ class Wish:
     database: bool = True
     files: FileWish | None = None
     directory: str = ""
-
-
-class Acknowledging(Protocol):
-    """What says how far a writer was shipped."""
-
-    def is_closed(self, writer: str) -> bool:
-        """Tell whether a writer was shipped to its end and will write no more."""
-
-    def position(self, writer: str) -> Position | None:
-        """Return how far a writer was shipped, None when that is not known."""
 
 
 class Together:

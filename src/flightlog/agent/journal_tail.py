@@ -30,6 +30,7 @@ from .step import Step, keep_damage
 
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
+MAX_DROP_KEYS = 512
 
 
 class JournalTail:
@@ -193,11 +194,11 @@ class JournalTail:
                         seq += 1
                         events += 1
                     elif record.k == "head":
-                        step.dropped = max(step.dropped, _dropped(payload))
+                        step.take_drops(_dropped(payload))
                         offset = end
                         continue
                     elif record.k == "drops":
-                        step.dropped = max(step.dropped, _dropped(payload))
+                        step.take_drops(_dropped(payload))
                 except PoisonRecord as problem:
                     into.refuse(self.writer, seq, self.last_run, payload, problem)
                     seq += 1
@@ -291,10 +292,14 @@ def _program(argv0: object) -> str:
     return name[:-3] if name.endswith(".py") and name != ".py" else name
 
 
-def _dropped(payload: bytes) -> int:
-    """Return the total of a `dropped` object."""
+def _dropped(payload: bytes) -> dict[str, int]:
+    """Return the counts of a `dropped` object."""
     try:
-        counts = json.loads(payload).get("dropped") or {}
-        return sum(value for value in counts.values() if isinstance(value, int))
-    except (ValueError, AttributeError, TypeError):
-        return 0
+        counts = clean(json.loads(payload)).get("dropped") or {}
+        return {
+            key[:64]: value
+            for key, value in list(counts.items())[:MAX_DROP_KEYS]
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
+        }
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return {}

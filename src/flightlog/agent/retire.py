@@ -1,8 +1,8 @@
 """Removes what the sink has acknowledged: segments after an hour, sooner when the quota is short, a writer's other files last.
 
 Invariants: only files before a committed position, or of a closed writer, are ever removed; the directory is flushed behind it.
-A file that reappears (power loss) is removed again: its writer is closed in the sink. Owns: removal. Leaves deciding what is acknowledged to
-`destinations`: by all of them.
+A file that reappears (power loss) is removed again: its writer is closed in the sink. Owns: removal; two threads may be at it. Leaves deciding what is
+acknowledged to `destinations`: by all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
 from . import faults
-from .destinations import Acknowledging
+from .acknowledged import Acknowledging
 from .spool import CAPTURE, Files, open_directory
 
 KEPT_SECONDS = 3600.0

@@ -23,6 +23,7 @@ class Step:
         "corrupt",
         "dead",
         "dropped",
+        "drops",
         "events",
         "logs",
         "n",
@@ -39,6 +40,7 @@ class Step:
         self.writer, self.start = writer, start
         self.segno, self.offset, self.seq, self.n, self.dropped = start[:5]
         self.logs = self.events = self.dead = self.corrupt = self.torn = 0
+        self.drops: dict[str, int] = {}  # totals of the writer by "<level>/<reason>", when it said some
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = -1
@@ -76,6 +78,12 @@ class Step:
             self.corrupt += 1
         self._n_from_damage = self.n
         self.offset = resume
+
+    def take_drops(self, drops: dict[str, int]) -> None:
+        """Take what the writer says it has dropped so far."""
+        if drops:
+            self.drops = drops
+            self.dropped = max(self.dropped, sum(drops.values()))
 
     def go_on(self, number: int) -> None:
         """Begin segment *number*."""
@@ -121,6 +129,7 @@ class Step:
             "events": self.events,
             "dead": self.dead,
             "dropped": self.dropped,
+            "drops": self.drops,
             "corrupt": self.corrupt,
             "torn": self.torn,
             "closed": self.closed,

@@ -15,7 +15,7 @@ import click
 from .. import identity
 from ..agent import door
 from ..errors import FlightlogError, Refused, TimedOut
-from . import output
+from . import output, room
 from .destinations import destinations, lines
 
 
@@ -160,24 +160,31 @@ def _facts() -> dict[str, Any]:
         "pid": (note or {}).get("pid"),
         "since": _moment((note or {}).get("since")),
         "spool_bytes": bytes_of(found),
-        "spool_quota": wiring.settings().spool.quota,
+        "spool_quota": wiring.spool_quota(wiring.settings()),
         "writers": len(found),
         "backlog_bytes": None,
+        "dropped": None,
         "store": "embedded" if wiring.is_embedded() else "server",
         "store_error": None,
     }
     try:
         if off is not None:
             raise off
+        from ..query import drops
+
         wiring.store_dsn(start=False)
         with wiring.reading_store(ship=False) as reading:
             facts["backlog_bytes"] = reading.backlog_bytes
+            facts["dropped"] = drops.of_node(reading.connection, reading.node)
+            facts.update(room.facts(reading))
     except FlightlogError as problem:
         facts["store_error"] = problem.message
     facts["destinations"] = destinations(facts, wiring.settings())
     if off is not None:
         waiting = [one["backlog_bytes"] for one in facts["destinations"] if one["enabled"]]
         facts["backlog_bytes"] = waiting[0] if waiting else facts["spool_bytes"]
+    if facts.get("pressure") is None:
+        facts.update(room.facts())
     return facts
 
 
@@ -207,6 +214,9 @@ def _print(facts: dict[str, Any]) -> None:
         fact("backlog", f"unknown, {output.size(facts['spool_bytes'])} at most")
     else:
         fact("backlog", output.size(backlog) if backlog else "none")
+    for name, value in room.lines(facts):
+        fact(name, value)
+    fact("dropped", "unknown" if facts["dropped"] is None else str(facts["dropped"] or "nothing"))
 
 
 def _moment(seconds: object) -> str | None:

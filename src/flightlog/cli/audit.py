@@ -61,10 +61,14 @@ def _ask(selectors: tuple[str, ...]) -> Audit:
 
 def _as_json(found: Audit) -> dict[str, Any]:
     """Return the account as the contract of `-o json` says (docs/reference/cli/audit.md)."""
+    from ..query import drops
+
     return {
         "v": 1,
         "good": found.good,
         **{name: found.total(name) for name in COUNTS},
+        "drops": drops.total(item.drops for item in found.writers),
+        "lost_bytes": found.total("lost_bytes"),
         "torn_bytes": found.total("torn_bytes"),
         "pending_bytes": found.total("pending_bytes"),
         "writers": [_writer_as_json(item) for item in found.writers],
@@ -82,6 +86,8 @@ def _writer_as_json(item: WriterAudit) -> dict[str, Any]:
         **{name: getattr(item, name) for name in COUNTS if name != "unproven"},
         "unproven": int(bool(item.unproven)),
         "reason": item.unproven or None,
+        "drops": item.drops,
+        "lost_bytes": item.lost_bytes,
         "torn_bytes": item.torn_bytes,
         "pending_bytes": item.pending_bytes,
         "closed": item.closed,
@@ -140,12 +146,19 @@ def _verdict(found: Audit, paint: output.Paint) -> str:
     wrong = [f"{found.total(name)} {name}" for name in ("missing", "dropped", "corrupt") if found.total(name)]
     if found.total("duplicates"):
         wrong.append(f"{found.total('duplicates')} stored twice")
+    if found.total("lost_bytes"):
+        wrong.append(f"{output.size(found.total('lost_bytes'))} of output not kept")
     if found.total("unproven"):
         wrong.append(f"{found.total('unproven')} of {len(found.writers)} writers UNPROVEN")
     return paint(f"NOT proven complete: of {written} records written, {', '.join(wrong)}{dead}{rest}", "red")
 
 
 def _wrong(item: WriterAudit) -> str:
+    from ..query import drops
+
     names = ("missing", "duplicates", "dropped", "corrupt")
-    wrong = [f"{getattr(item, name)} {name}" for name in names if getattr(item, name)]
+    more = {"dropped": f" ({output.one_line(drops.words(item.drops))})" if item.drops else ""}
+    wrong = [f"{getattr(item, name)} {name}{more.get(name, '')}" for name in names if getattr(item, name)]
+    if item.lost_bytes:
+        wrong.append(f"{output.size(item.lost_bytes)} of output not kept")
     return ", ".join([*wrong, *([f"unproven: {output.one_line(item.unproven)}"] if item.unproven else [])])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from ..query.drops import Drops
     from ..query.runs import Run
 
     LastLine = tuple[str, str, datetime]
@@ -27,7 +28,7 @@ BAR = 24
 _ORDER = {"failed": 0, "lost": 0, "stopping": 1, "starting": 1, "running": 1, "succeeded": 2}
 
 
-def as_json(run: Run) -> dict[str, Any]:
+def as_json(run: Run, drops: Drops | None = None) -> dict[str, Any]:
     """Return a run as the contract of `-o json` says. Times RFC 3339, UTC."""
     return {
         "v": 1,
@@ -58,6 +59,7 @@ def as_json(run: Run) -> dict[str, Any]:
         "errors": run.errors,
         "last_at": output.iso(run.last_at),
         "error": run.data.get("error"),
+        **_dropped(drops),
     }
 
 
@@ -80,15 +82,21 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
     try:
         with open_store() as reading:
             from ..query import runs as query
+            from ..query.drops import of_runs
             from ..query.selectors import resolve
+            from . import room
 
             if selectors:
                 found = query.list_runs(reading.connection, resolve(reading.connection, selectors))
             else:
                 found = query.latest_of_each(reading.connection)
+            dropped = of_runs(reading.connection, [run.run for run in found])
+            room_now = room.facts(reading)
             backlog = output.size(reading.backlog_bytes) + " to ship" if reading.backlog_bytes else "all shipped"
+            backlog += room.words(room_now)
             screen = _Screen(output.Paint(color), utc, reading.node, backlog)
             screen.last_line = lambda run: query.last_line(reading.connection, run)
+            screen.dropped, screen.room = dropped, room_now
             screen.show(found, bool(selectors), form, len(selectors) == 1)
     except FlightlogError as problem:
         answer_from_spool(problem, lambda: _show_spool(selectors, form, utc, color))
@@ -118,18 +126,23 @@ class _Screen:
 
     Attributes:
         last_line: returns (level, message, time) of a run's last line, when there is one to be had.
+        dropped: what was dropped, by run, as far as it is known.
+        room: how full the spool is, when that is known.
     """
 
     def __init__(self, paint: output.Paint, utc: bool, node: str, spool: str) -> None:
         self._paint, self._utc, self._node, self._spool = paint, utc, node, spool
         self.last_line: Callable[[str], LastLine | None] = lambda run: None
+        self.dropped: dict[str, Drops] = {}
+        self.room: dict[str, Any] | None = None
 
     def show(self, found: list[Run], chosen: bool, form: str, one: bool) -> None:
         """Show runs: *chosen* ones with all about them when they are few, else as a table, what needs attention first."""
         if not chosen:
             found = sorted(sorted(found, key=lambda run: run.run, reverse=True), key=lambda run: _ORDER[run.state])
         if form == "json":
-            data = as_json(found[0]) if one and len(found) == 1 else {"v": 1, "runs": [as_json(run) for run in found]}
+            shown = [as_json(run, self.dropped.get(run.run)) for run in found]
+            data = shown[0] if one and len(found) == 1 else {"v": 1, "runs": shown, "spool": self.room}
             output.say(output.json_text(data))
         elif chosen and len(found) <= 5:
             for number, run in enumerate(found):
@@ -158,11 +171,23 @@ class _Screen:
         verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
         output.say(paint(title, color) + verdict)
         facts = _facts(run, self._utc)
+        facts += _losses(self.dropped.get(run.run))
         last = self.last_line(run.run)
         if last:
             facts.append(("last line", f"{output.clock(last[2], self._utc)} {last[0]} {last[1]}"))
         for name, value in facts:
             output.say(f"  {paint(name.ljust(9), 'dim')} {output.cut(output.one_line(value), output.width() - 12)}")
+
+
+def _losses(drops: Drops | None) -> list[tuple[str, str]]:
+    from ..query.drops import words
+
+    facts = []
+    if drops is not None and drops.records:
+        facts.append(("dropped", f"{drops.records} records ({words(drops.counts)})"))
+    if drops is not None and drops.lost_bytes:
+        facts.append(("not kept", f"{output.size(drops.lost_bytes)} of output, which the console had"))
+    return facts
 
 
 def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
@@ -191,6 +216,12 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     if isinstance(usage, dict):
         facts.append(("used", _used(usage)))
     return facts
+
+
+def _dropped(drops: Drops | None) -> dict[str, Any]:
+    if drops is None:  # the spool does not tell it by run
+        return {"dropped": None, "drops": None, "lost_bytes": None}
+    return {"dropped": drops.records, "drops": drops.counts, "lost_bytes": drops.lost_bytes}
 
 
 def _count(number: int, thing: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from . import dsn, switch, values
+from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 
 if TYPE_CHECKING:
     from .reader import Value
@@ -76,12 +77,13 @@ class LogFiles:
 
 @dataclass(frozen=True)
 class Logging:
-    """`logging:`. `level`: empty leaves the programs' own levels alone."""
+    """`logging:`. `level`: empty leaves the programs' own levels alone; `on_full`: seconds that a call may wait for room, 0 sheds at once."""
 
     level: str = ""
     redact: Redact = field(default_factory=Redact)
     database: LogDatabase = field(default_factory=LogDatabase)
     file: LogFiles = field(default_factory=LogFiles)
+    on_full: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,14 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class Spool:
-    """`spool:`. `quota`: bytes it may hold before pressure sheds records; `keep`: seconds that acknowledged segments stay while there is room.
+    """`spool:`. `quota`: what it may hold; `keep_free`: what it leaves free on its file system; `keep`: seconds that acknowledged segments stay
+    while there is room.
 
     `path`: in /etc/flightlog/config.yml only, the spool that all users of this machine share (`identity.shared_spool` reads it).
     """
 
-    quota: int = 2 << 30
+    quota: Amount = DEFAULT_QUOTA
+    keep_free: Amount = DEFAULT_KEEP_FREE
     keep: float = 3600.0
     path: str = ""
 
@@ -268,6 +272,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "logging.file.backups": values.number(0, 100_000),
     "logging.file.compress": values.truth,
     "logging.file.total": values.size(16 << 20, 1 << 50),
+    "logging.on_full": values.on_full,
     "monitoring.enabled": values.truth,
     "monitoring.database_logging": values.truth,
     "monitoring.file_logging": values.truth,
@@ -275,7 +280,8 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "agent.batch_bytes": values.size(64 << 10, 1 << 30),
     "agent.flush_interval": values.span(0.01, 60),
     "agent.idle_exit": values.span(1, 10 * 365 * 86400),
-    "spool.quota": values.size(16 << 20, 1 << 50),
+    "spool.quota": values.amount(10**6, 1 << 50),
+    "spool.keep_free": values.amount(0, 1 << 50),
     "spool.keep": values.span(0, 365 * 86400),
     "spool.path": values.spool_path,
 }

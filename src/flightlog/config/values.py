@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import switch
+from .quota import Amount
 
 _SIZES = {
     "": 1,
@@ -147,6 +148,30 @@ def size(low: int, high: int) -> Callable[[Any], int]:
         return int(_bounded(_measured(value, _SIZES, "a size such as 8MiB"), low, high))
 
     return check
+
+
+def amount(low: int, high: int) -> Callable[[Any], Amount]:
+    """Check a size, or a share of the file system such as 10%."""
+
+    def check(value: Any) -> Amount:
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", str(value))
+        if found is not None:
+            return Amount(0, _bounded(float(found.group(1)), 0, 100) / 100)
+        given = _measured(value, _SIZES, "a size such as 2GB, or a share such as 10%")
+        return Amount(int(_bounded(given, low, high)), 0.0)
+
+    return check
+
+
+def on_full(value: Any) -> float:
+    """Check what a logging call does when the spool is full; returns for how many seconds it may wait for room."""
+    word = str(value).strip().lower()
+    if word == "shed":
+        return 0.0
+    found = re.fullmatch(r"block(?:\((.*)\))?", word)
+    if found is None:
+        raise ValueError("is neither shed nor block(5s)")
+    return span(0.01, 600)(found.group(1) or "5s")
 
 
 def span(low: float, high: float) -> Callable[[Any], float]:

@@ -16,6 +16,7 @@ import struct
 import time
 
 from .. import identity
+from . import reserve
 from .encode import encode
 from .format import (
     CAPTURE_SUFFIX,
@@ -112,6 +113,22 @@ class CaptureWriter:
             self.number -= 1
             return False
         return True
+
+    def rescue(self, data: bytes) -> int:
+        """Make the end of *data* a segment of its own, the current one, in room that was set aside; return how many bytes. Never raises."""
+        name = segment_name(self.writer_id, self.number + 1, CAPTURE_SUFFIX)
+        done = reserve.write(self.directory, name, data)
+        if not done:
+            return 0
+        try:
+            fd = os.open(os.path.join(self.directory, name), os.O_RDWR | os.O_CLOEXEC)
+            index_fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # its lines get the time of the segment before
+        except OSError:
+            return 0
+        os.close(self.fd)
+        os.close(self._index_fd)
+        self.number, self.fd, self._index_fd = self.number + 1, fd, index_fd
+        return done
 
     def take_over(self) -> None:
         """Find the newest segment, after another process may have begun some. Raises OSError."""

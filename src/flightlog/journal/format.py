@@ -24,6 +24,7 @@ CRC_PIECE_BYTES = 5120
 
 SEGMENT_SUFFIX, LOCK_SUFFIX = ".seg", ".lock"
 CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, END_SUFFIX = ".cap", ".idx", ".meta", ".end"
+SPARE_SUFFIX = ".spare"
 
 
 def salt_of(writer: str) -> int:
@@ -61,7 +62,7 @@ def parse_name(name: str) -> tuple[str, int, str] | None:
     parts = name.split(".")
     if not is_writer_id(parts[0]):
         return None
-    if len(parts) == 2 and "." + parts[1] in (LOCK_SUFFIX, META_SUFFIX, END_SUFFIX):
+    if len(parts) == 2 and "." + parts[1] in (LOCK_SUFFIX, META_SUFFIX, END_SUFFIX, SPARE_SUFFIX):
         return parts[0], -1, "." + parts[1]
     if len(parts) != 3 or "." + parts[2] not in (SEGMENT_SUFFIX, CAPTURE_SUFFIX, INDEX_SUFFIX):
         return None

@@ -2,27 +2,32 @@
 
 Invariants
 - When `append` returned a number, the record survives the death of this process by any signal. Power loss is the agent's fdatasync.
-- No lock, no fsync, no exception, no output. What cannot be written is counted, and the count is written as soon as anything can be.
+- No lock, no fsync, no exception, no output. What cannot be written is counted, and the count is written as soon as anything can be;
+  how a run ended and what killed it goes into room that was set aside (`reserve`).
 - Nothing exists on disk before the first record. All state hangs on one object, which is replaced in a forked child.
 - A descriptor is closed only when it still is one of our files: the program may have closed ours and opened its own.
 - One thread at a time rotates (elected by `dict.setdefault`); the others go on with the old segment, or, when there is none
   yet, wait at most 50 ms; a signal handler inside a rotation takes a fresh writer instead of waiting for itself.
 
-Owns: descriptors, rotation, forks, drops. Leaves encoding to the caller and everything after the file to the agent.
+Owns: the way of a record, rotation, forks. Leaves what belongs to one writer id to `state`, drops and the reserve to `last_words`, encoding to
+the caller, and everything after the file to the agent.
 """
 
 from __future__ import annotations
 
 import _thread
-import itertools
+import atexit
 import os
 import threading
 import time
 from zlib import crc32
 
 from .. import identity
-from . import birth
-from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, checksum
+from . import birth, last_words, reserve
+from .drops import UNWRITABLE
+from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, frame
+from .patience import Patience
+from .state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,47 +44,6 @@ _HEAD = FRAME_HEAD_BYTES
 _TAG = TAG << 24
 
 
-class _State:
-    """Everything that belongs to one writer id in one process."""
-
-    __slots__ = (
-        "bad",
-        "dropped",
-        "fd",
-        "inodes",
-        "lock_fd",
-        "next",
-        "numbers",
-        "owes",
-        "retry_at",
-        "salt",
-        "same_process",
-        "segment",
-        "slow",
-        "turns",
-        "write",
-        "writer",
-    )
-
-    def __init__(self) -> None:
-        self.writer = identity.new_writer_id()
-        self.salt = crc32(bytes.fromhex(self.writer))
-        self.fd = -1  # the first write fails with EBADF and so takes the slow path to birth
-        self.lock_fd = -1
-        self.next = itertools.count(1).__next__
-        self.numbers = itertools.count().__next__
-        self.segment = -1
-        self.retry_at = 0.0
-        self.inodes: set[tuple[int, int]] = set()
-        self.slow = False  # bad, or drops to be declared: the next append takes the slow path
-        self.bad = False  # nothing may be appended to the current segment any more
-        self.turns: dict[int, tuple[int, object]] = {}
-        self.dropped: dict[str, int] = {}
-        self.owes = False
-        self.same_process = birth.fork_sentinel()
-        self.write = birth.fast_write or birth.plain_write
-
-
 class Writer:
     """One process's writer. Make one per process; it renews itself in forked children.
 
@@ -87,15 +51,26 @@ class Writer:
         directory: the spool directory; created at the first record.
         head: called at the birth of each segment; what it returns goes into the header (run, pipeline).
         rotate_bytes: a new segment begins when the current one is larger than this.
+        spare: keep room of our own for last words; for who speaks for a whole run.
+
+    Attributes:
+        patience: how long a call may wait for a disk that is full; at birth not at all.
     """
 
     def __init__(
-        self, directory: str, head: Callable[[], dict[str, Any]] | None = None, rotate_bytes: int = ROTATE_BYTES
+        self,
+        directory: str,
+        head: Callable[[], dict[str, Any]] | None = None,
+        rotate_bytes: int = ROTATE_BYTES,
+        spare: bool = False,
     ) -> None:
         self.directory = directory
         self.rotate_bytes = rotate_bytes
+        self.patience = Patience()
         self._head = head
-        self._state = _State()
+        self._spare = spare
+        self._declares_at_exit = False
+        self._state = State()
         _writers.append(self)
 
     @property
@@ -106,9 +81,9 @@ class Writer:
     @property
     def dropped(self) -> dict[str, int]:
         """How many records were dropped so far in this process, by "LEVEL/reason"."""
-        return dict(self._state.dropped)
+        return dict(self._state.drops.totals)
 
-    def append(self, payload: bytes, level: int = 20) -> int:
+    def append(self, payload: bytes, level: int = 20, final: bool = False) -> int:
         """Append one record; return its number (from 1), or 0 when it was dropped.
 
         When a number is returned the record survives `kill -9`. Never raises, takes no lock, does not wait for a disk
@@ -117,6 +92,7 @@ class Writer:
         Args:
             payload: one JSON object in UTF-8, at most 256 KB.
             level: under which level a drop is counted.
+            final: last words, for which room is set aside.
         """
         state = self._state
         if not state.same_process[0]:
@@ -124,7 +100,7 @@ class Writer:
         n = state.next()
         length = len(payload)
         if length > CRC_PIECE_BYTES or state.slow:
-            return self._append_with_care(state, payload, n, level)
+            return self._append_with_care(state, payload, n, level, final)
         # n stays below 2**32: a writer id is given up long before, see _check.
         frame = _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload
         try:
@@ -133,17 +109,24 @@ class Writer:
         except OSError:
             written = -1
         if written != length + _HEAD:
-            return self._append_slowly(state, payload, n, level)
+            return self._append_slowly(state, payload, n, level, final)
         if not n & CHECK_MASK:
             self._check(state, n)
         return n
 
-    def drop(self, level: int, reason: str) -> None:
-        """Count a record that is shed on purpose; the count is written with the next record that is accepted."""
+    def drop(self, level: int, reason: str, pressure: int = 0) -> None:
+        """Count a record that is shed on purpose; the count is written with the next record that is accepted, or soon."""
         state = self._current()
-        key = "%d/%s" % (level, reason)
-        state.dropped[key] = state.dropped.get(key, 0) + 1
-        state.owes = state.slow = True
+        self._count(state, level, reason, pressure)
+        if state.drops.overdue():
+            self._declare_now(state)
+
+    def turn(self, more_than: int) -> None:
+        """Begin a new segment if the current one holds *more_than* bytes, so that the agent can remove the old one. Never raises."""
+        state = self._current()
+        inode, size = birth.inode_and_size(state.fd)
+        if inode in state.inodes and size > more_than and not state.on_reserve:
+            self._rotate(state)
 
     def sync(self) -> None:
         """Flush this writer's current segment to disk (fdatasync); for the shim, never for a pipeline. Blocks; never raises."""
@@ -154,26 +137,29 @@ class Writer:
 
     def close(self) -> None:
         """Declare drops that nothing declared yet and let go of the files. A later append begins a new writer."""
+        self._declare_at_exit()
         state = self._current()
-        if state.owes:
-            self._declare(state)
-        self._state = _State()
+        self._state = State()
+        if state.on_reserve:
+            reserve.cut(state.fd)
+        if self._spare:
+            reserve.give_up(self.directory, state.writer)
         birth.close_ours(state.fd, state.inodes)
         birth.close_ours(state.lock_fd, state.inodes)
 
     # -- the slow path ------------------------------------------------------------------------------------------
 
-    def _append_with_care(self, state: _State, payload: bytes, n: int, level: int) -> int:
+    def _append_with_care(self, state: State, payload: bytes, n: int, level: int, final: bool) -> int:
         """Append a record whose checksum is taken piece by piece, or behind trouble; look at once whether the segment is full."""
         if state.slow:
-            return self._append_slowly(state, payload, n, level)
-        frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
-        if state.write(state.fd, frame, len(frame)) != len(frame):
-            return self._append_slowly(state, payload, n, level)
+            return self._append_slowly(state, payload, n, level, final)
+        data = frame(payload, state.salt, n)
+        if state.write(state.fd, data, len(data)) != len(data):
+            return self._append_slowly(state, payload, n, level, final)
         self._check(state, n)
         return n
 
-    def _current(self) -> _State:
+    def _current(self) -> State:
         """Return the state of this process, a new one when a fork happened that our hook did not see."""
         state = self._state
         if not state.same_process[0]:
@@ -182,46 +168,85 @@ class Writer:
 
     def _renew(self) -> None:
         old = self._state
-        self._state = _State()
+        self._state = State()
         birth.close_ours(old.fd, old.inodes)
         birth.close_ours(old.lock_fd, old.inodes)
 
-    def _append_slowly(self, state: _State, payload: bytes, n: int, level: int) -> int:
+    def _append_slowly(self, state: State, payload: bytes, n: int, level: int, final: bool) -> int:
         """Handle the first record, a fork in between, an error or short write, and drops to be declared."""
-        for _ in range(4):
+        for attempt in range(8):
             if state is not self._state:
                 state = self._state
                 n = state.next()
-            if state.owes and not state.bad and state.fd >= 0:
-                self._declare(state)
             if state.bad or state.fd < 0:
                 if not self._rotate(state):
-                    if state is self._state:
-                        break
-                    continue
+                    if state is not self._state:
+                        continue
+                    if attempt < 4 and not final and self.patience.wait(lambda: self._rotate(self._state)):
+                        continue
+                    break
                 if state is not self._state:
                     continue
-            frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
-            if state.write(state.fd, frame, len(frame)) == len(frame):
+            if state.drops.owed:
+                last_words.declare(state, self._head)
+            if state.bad:
+                continue
+            data = frame(payload, state.salt, n)
+            if state.write(state.fd, data, len(data)) == len(data):
                 return n
             state.bad = state.slow = True
-        self.drop(level, "unwritable")
+        if final and self._append_to_reserve(state, payload, n):
+            return n
+        state = self._current()
+        self._count(state, level, UNWRITABLE)
         return 0
 
-    def _declare(self, state: _State) -> None:
-        """Write how many records were dropped so far, as a frame of its own."""
-        from .encode import encode
+    # -- what was dropped, and last words ------------------------------------------------------------------------
 
-        payload = encode({"k": "drops", "t": time.time_ns(), "dropped": dict(state.dropped)})
-        n = state.next()
-        frame = _pack(checksum(payload, state.salt, n), _TAG | len(payload), n) + payload
-        if state.write(state.fd, frame, len(frame)) == len(frame):
-            state.owes = False
-            state.slow = state.bad
-        else:
-            state.bad = state.slow = True
+    def _count(self, state: State, level: int, reason: str, pressure: int = 0) -> None:
+        state.drops.count(level, reason, pressure)
+        state.slow = True
+        if not self._declares_at_exit:
+            self._declares_at_exit = True
+            atexit.register(self._declare_at_exit)
 
-    def _check(self, state: _State, n: int) -> None:
+    def _declare_at_exit(self) -> None:
+        """Nobody may be there to close us: a program that only has loggers, and neither run nor `init`."""
+        state = self._current()
+        if state.drops.owed or state.drops.untold:
+            self._declare_now(state, last=True)
+
+    def _declare_now(self, state: State, last: bool = False) -> None:
+        """Declare drops although no record comes; begins a segment when there is none. *last*: nothing comes any more."""
+        if (state.bad or state.fd < 0) and not self._rotate(state):
+            if last:
+                self._append_to_reserve(state, b"", 0)
+        elif state is self._state and not state.bad:
+            last_words.declare(state, self._head, last)
+
+    def _append_to_reserve(self, state: State, payload: bytes, n: int) -> bool:
+        """Write last words, and what was dropped, into room that was set aside; empty *payload*: only the latter. Never raises."""
+        turn, me = state.segment, (threading.get_ident(), object())
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            owner = state.turns.setdefault(turn, me)
+            if owner is me:
+                break
+            if owner[0] == me[0] or time.monotonic() > deadline:
+                return False  # we have interrupted ourselves, or somebody takes too long
+            time.sleep(0.0002)
+        try:
+            if state is not self._state or state.segment != turn:
+                return False
+            return last_words.write(state, self.directory, self._head, self._spare, payload, n)
+        except Exception:
+            return False
+        finally:
+            state.turns.pop(turn, None)
+
+    # -- births ---------------------------------------------------------------------------------------------------
+
+    def _check(self, state: State, n: int) -> None:
         """Every 256 records: leave a descriptor that is not ours any more; rotate when the segment is full."""
         inode, size = birth.inode_and_size(state.fd)
         if inode not in state.inodes:
@@ -229,11 +254,11 @@ class Writer:
                 state.fd = -1
                 state.bad = state.slow = True
         elif n >= LAST_NUMBER and state is self._state:
-            self._state = _State()  # the old files stay open: other threads may be writing to them
+            self._state = State()  # the old files stay open: other threads may be writing to them
         elif size > self.rotate_bytes:
             self._rotate(state)
 
-    def _rotate(self, state: _State) -> bool:
+    def _rotate(self, state: State) -> bool:
         """Begin a new segment; True when *state* can be written to, or was replaced meanwhile."""
         turn, me = state.segment, (threading.get_ident(), object())
         owner = state.turns.setdefault(turn, me)
@@ -244,7 +269,7 @@ class Writer:
         finally:
             state.turns.pop(turn, None)
 
-    def _wait_for(self, state: _State, owner: tuple[int, object], turn: int) -> bool:
+    def _wait_for(self, state: State, owner: tuple[int, object], turn: int) -> bool:
         """Another call is rotating: go on with the old segment if it is good, else wait shortly, else take a fresh writer."""
         if not state.bad and state.fd >= 0:
             return True
@@ -255,10 +280,10 @@ class Writer:
                     return state.segment != turn or state is not self._state
                 time.sleep(0.0002)
         if state is self._state:
-            self._state = _State()
+            self._state = State()
         return True
 
-    def _begin_segment(self, state: _State) -> bool:
+    def _begin_segment(self, state: State) -> bool:
         now = time.monotonic()
         if now < state.retry_at:
             return False
@@ -267,15 +292,13 @@ class Writer:
         if directory != self.directory:  # the process changed its user: a fresh writer, in that one's spool
             self.directory = directory
             if state.lock_fd >= 0:
-                self._state = _State()
+                self._state = State()
                 return True
         number = state.numbers()
+        first = state.lock_fd < 0
         try:
-            if state.lock_fd < 0:
-                lock_fd, inode = birth.make_lock(self.directory, state.writer)
-                state.inodes.add(inode)
-                state.lock_fd = lock_fd
-            header = birth.header(state.writer, number, state.dropped, self._head)
+            state.lock(self.directory)
+            header = birth.header(state.writer, number, state.drops.totals, self._head)
             fd, inode, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
         except Exception:
             state.retry_at = now + RETRY_SECONDS
@@ -283,23 +306,21 @@ class Writer:
         if state is not self._state or os.getpid() != pid:  # a fork, or a handler that took a fresh writer
             birth.close_ours(fd, {inode})
             return True
-        state.inodes.add(inode)
         if network:
             state.write = birth.plain_write
+        if state.on_reserve:
+            reserve.cut(state.fd)
         try:
-            if state.fd < 0 or birth.inode_of(state.fd) not in state.inodes:
-                state.fd = birth.move_high(fd)
-            else:
-                os.dup2(fd, state.fd, False)
-                os.close(fd)
+            state.adopt(fd, number)
         except OSError:
             birth.close_ours(fd, {inode})
             state.retry_at = now + RETRY_SECONDS
             return False
-        state.segment = number
-        state.bad = False
-        state.owes = False  # the header carries the counts
-        state.slow = False
+        state.on_reserve = state.bad = False
+        state.slow = state.drops.owed
+        self.patience.renew()
+        if first:
+            last_words.set_aside(state, self.directory, self._spare)
         return True
 
 

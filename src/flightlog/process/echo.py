@@ -105,6 +105,10 @@ class Echo:
         self.slot.turn_to(number)
         self.seen = 0
 
+    def skip(self, end: int) -> None:
+        """The segment now ends at *end*, and what is new in it is on the console already. Only when nothing is pending."""
+        self.seen = self.slot.offset = end
+
     def _split(self, data: bytes) -> list[tuple[int, int]]:
         """Feed *data*; return which parts of (what was held back + *data*) the console gets, and keep what is held back
         now.

@@ -5,8 +5,8 @@ Invariants
 - Nothing here blocks: a console that takes no more is left alone, and when it is 1 MB behind, the pipe is left alone
   too: the command then waits for it as it would without us.
 - A segment begins only when the one before is on the console.
-- What the capture cannot take (disk full), or must not (kill switch), goes to the console by a detour, is counted, and
-  the capture is tried again each second.
+- What the capture cannot take (disk full), or must not (kill switch, quota), goes to the console by a detour, is counted,
+  and the capture is tried again each second. The last 64 KB of it stay in memory, for the case that they are last words.
 Owns: source, segment, detour, the end. Leaves the console's side to `echo` and waiting to the loop.
 """
 
@@ -33,6 +33,7 @@ SMALL_BYTES = 1 << 16  # a limit on file sizes below this: too many segments
 HOLD_SECONDS = 0.02
 SLACK_BYTES = 2 << 20  # how much longer a segment may become
 RETRY_SECONDS = 1.0
+WORDS_BYTES = 1 << 16
 STAMP_NS = 1_000_000
 _splice = getattr(os, "splice", None)
 _NONBLOCK = getattr(os, "SPLICE_F_NONBLOCK", 2)
@@ -44,8 +45,10 @@ class Pump:
     Attributes:
         source: read end of the pipe; -1 after its end.
         ended: everything that will ever come is on the console and in the files.
-        lost: bytes that went to the console only.
+        lost: bytes that went to the console only, though they were wanted.
         off: the kill switch: nothing is captured.
+        shed: the quota: nothing is captured, but the last words are.
+        held: the pipe is left alone, so that the command waits for room.
     """
 
     def __init__(self, stream: Stream, slot: Slot) -> None:
@@ -63,7 +66,8 @@ class Pump:
         self.echo = Echo(self.console, self.capture, slot)
         self.ended = False
         self.lost = 0
-        self.off = False
+        self.off = self.shed = self.held = False
+        self._words = b""  # the end of what was not captured, as long as nothing has been captured since
         self._can_splice = _splice is not None
         self._rotate_at = self.capture.rotate_bytes
         self._held_since = 0.0
@@ -78,7 +82,7 @@ class Pump:
 
     def wants_input(self) -> bool:
         """Tell whether to look at the pipe."""
-        if self.source < 0:
+        if self.source < 0 or self.held:
             return False
         if self._on_detour():
             return not self.echo.pending
@@ -167,10 +171,18 @@ class Pump:
     def _arrived(self, count: int) -> None:
         if count:
             self.end += count
+            self._words = b""
             self._unstamped = True
             if time.monotonic_ns() - self._stamped_ns >= STAMP_NS:
                 self.settle()
             self.echo.note(self.end)
+
+    def limit_segment(self, size: int) -> None:
+        """Let segments end at *size* from now on, the current one as well."""
+        if size != self.capture.rotate_bytes:
+            self.capture.rotate_bytes = size
+            self._rotate_at = min(self._rotate_at, size)
+            self._after_echo()  # it may be past its end already, and nothing more is read before the next one begins
 
     def settle(self) -> None:
         """Note when the newest bytes came; at the latest before the loop waits."""
@@ -193,7 +205,7 @@ class Pump:
     # -- around the segment -----------------------------------------------------------------------------------------
 
     def _on_detour(self) -> bool:
-        return self.off or (self._retry_at > 0.0 and time.monotonic() < self._retry_at)
+        return self.off or self.shed or (self._retry_at > 0.0 and time.monotonic() < self._retry_at)
 
     def _capture_failed(self, problem: OSError) -> None:
         if problem.errno == errno.EFBIG and self.end >= SMALL_BYTES:
@@ -213,9 +225,34 @@ class Pump:
         return len(data)
 
     def _pass(self, data: bytes) -> None:
-        self.lost += len(data)
         self.before += len(data)
+        if not self.off:  # who switched recording off misses nothing
+            self.lost += len(data)
+            self._words = (self._words + data)[-WORDS_BYTES:]
         self.echo.divert(data)
+
+    def keep_words(self) -> None:
+        """Capture what was said last and not captured: the quota has room for that, and a full disk the reserve. Once the console has it."""
+        words, self._words = self._words, b""
+        if not words or self.echo.pending:
+            return
+        try:
+            done = os.pwrite(self.capture.fd, words, self.end)
+        except OSError:
+            done = 0
+        self.end += done
+        if done < len(words):
+            rescued = self.capture.rescue(words[done:])
+            if rescued:
+                self.before += self.end
+                self.end = rescued
+                self.echo.begin_segment(self.capture.number)
+                done += rescued
+        self.lost -= done
+        self.before -= done
+        if done:
+            self.capture.stamp(self.end)
+            self.echo.skip(self.end)
 
     # -- segment -> console -----------------------------------------------------------------------------------------
 
@@ -246,6 +283,7 @@ class Pump:
     def _finish(self, state: int) -> None:
         if not self.ended:
             self.ended = True
+            self.keep_words()
             self.settle()
             self.capture.end()
             self.console.close()

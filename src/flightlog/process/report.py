@@ -12,6 +12,7 @@ import resource
 import time
 
 from .. import identity, records
+from ..journal.drops import LOGGER as DROPS_LOGGER
 from ..journal.encode import encode
 from ..journal.writer import Writer
 from . import evidence
@@ -41,6 +42,7 @@ ESSENTIAL = (
     "stream",
 )
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
+_FINAL = frozenset((records.RUN_ENDED, KEEPER_DIED, SHIM_DIED))
 
 
 class Report:
@@ -55,7 +57,7 @@ class Report:
         self._setup = setup
         self._by = by
         head = {"run": setup.spec.run, "pipeline": setup.spec.pipeline, "role": by}
-        self._writer = Writer(setup.spool, lambda: head)
+        self._writer = Writer(setup.spool, lambda: head, spare=True)
 
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
@@ -63,7 +65,25 @@ class Report:
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if limit != resource.RLIM_INFINITY and len(payload) + HEADER_BYTES > limit:
             payload = self._short(name, data, limit - HEADER_BYTES)
-        self._writer.append(payload, records.CRITICAL)
+        self._writer.append(payload, records.CRITICAL, name in _FINAL)
+
+    def say(self, message: str, data: dict[str, Any]) -> None:
+        """Write a line of our own into the run's log, as a warning. Never raises."""
+        record = {
+            "k": "log",
+            "t": time.time_ns(),
+            "lv": records.WARNING,
+            "lg": DROPS_LOGGER,
+            "m": message,
+            "r": self._setup.spec.run,
+            "src": "flightlog",
+            "x": data,
+        }
+        self._writer.append(encode(record), records.WARNING)
+
+    def close(self) -> None:
+        """Nothing comes any more. Never raises."""
+        self._writer.close()
 
     def _short(self, name: str, data: dict[str, Any], room: int) -> bytes:
         """Return as much of an event as fits into *room* bytes, at least its first essential fact."""

@@ -18,8 +18,8 @@ import signal
 import time
 
 from .. import identity
-from ..config.control import DISABLED, STATE, ControlReader
 from . import evidence, launch, report
+from .admission import Admission
 from .descriptors import close_all, replace_by_null
 from .loop import Loop
 from .page import DONE, EXITED, FAILED, RECORDED, RUNNING
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from .setup import Setup
 
-LOOK_SECONDS = 1.0
-
 
 def run(setup: Setup) -> NoReturn:
     """Be the shim, in the process forked for it. Ends the process; whatever goes wrong, the keeper takes over."""
@@ -41,6 +39,8 @@ def run(setup: Setup) -> NoReturn:
         shim = Shim(setup)
         if shim.start():
             shim.work()
+            shim.admission.finish(shim.pumps)
+            shim.report.close()
             code = 0
     except BaseException:  # our own mistake: the keeper, which sees the death, goes on from the files
         if os.environ.get("FLIGHTLOG_DEBUG"):
@@ -64,13 +64,11 @@ class Shim:
         self.child = 0
         self.pumps: list[Pump] = []
         self.report = report.Report(setup, "shim")
+        self.admission = Admission(setup, self.report)
         self._oom_before: int | None = None
         self._exited = False
         self._done = False
         self._keeper_died = False
-        self._look_at = 0.0
-        self._lost: dict[str, int] = {}
-        self._control = ControlReader(setup.control_page, setup.spec.config)
         self._wakes = self._wake_sink = -1
 
     # -- the beginning ------------------------------------------------------------------------------------------------
@@ -126,7 +124,7 @@ class Shim:
                 self._finish()
             if self._done and all(pump.ended for pump in self.pumps):
                 return
-            ready = loop.turn(None)
+            ready = loop.turn(self.admission.pause(self.pumps))
             if self._wakes in ready:
                 _drain(self._wakes)
                 self._look_at_child()
@@ -135,20 +133,7 @@ class Shim:
             if sum([pump.ended for pump in self.pumps]) != ended:
                 ended = sum([pump.ended for pump in self.pumps])
                 self._nudge()
-            if time.monotonic() >= self._look_at:
-                self._look_around()
-
-    def _look_around(self) -> None:
-        """Once a second, while something happens: the kill switch, and bytes that a capture could not take."""
-        self._look_at = time.monotonic() + LOOK_SECONDS
-        self._control.look()
-        off = bool(self._control.page[STATE] & DISABLED)
-        for pump in self.pumps:
-            pump.off = off
-            lost = pump.lost
-            if lost != self._lost.get(pump.name, 0) and not off:
-                self._lost[pump.name] = lost
-                self.report.event(report.CAPTURE_GAP, report.capture_state(pump))
+            self.admission.look(self.pumps)
 
     def _obey(self) -> bool:
         """Take the signals out of our queue that the keeper names; False when the keeper is gone."""
@@ -218,6 +203,7 @@ class Shim:
             more["rusage"] = evidence.usage(os.wait4(self.child, 0)[2])
         except OSError:
             pass
+        self.admission.finish(self.pumps)
         self.report.ended(self.page.status, self.pumps, more)
         self.page.phase = RECORDED
         self._nudge()  # from here on it waits for the disk a second at most

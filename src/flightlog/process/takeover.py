@@ -13,6 +13,7 @@ import signal
 import time
 
 from . import evidence, report, signals
+from .admission import Admission
 from .loop import Loop
 from .page import EXITED, FLOWING, RECORDED, RUNNING
 from .pump import Pump
@@ -47,6 +48,7 @@ class TakeOver:
         if self.page.phase < RUNNING:
             self.report.started(self.page.child)
             self.page.started_ns = time.monotonic_ns()
+        self.admission = Admission(setup, self.report)
         self._shim = evidence.describe(status)
         self.report.event(report.SHIM_DIED, self._shim)
         slots = self.page.slots
@@ -63,6 +65,7 @@ class TakeOver:
         loop = Loop(self.pumps, [])
         while not (self._exited and all(pump.reached() for pump in self.pumps)):
             loop.turn(POLL_SECONDS)
+            self.admission.look(self.pumps)
             self._reap()
             while True:
                 info = signal.sigtimedwait(signals.CATCHABLE, 0)
@@ -116,6 +119,7 @@ class TakeOver:
             more["exec_errno"] = self.page.exec_error
         if self._rusage is not None:
             more["rusage"] = evidence.usage(self._rusage)
+        self.admission.finish(self.pumps)
         self.report.ended(self.page.status, self.pumps, more)
         self.page.phase = RECORDED
         self._sync()
@@ -148,6 +152,7 @@ class TakeOver:
                 stream.capture.share()
             os.chdir("/")
             while not all(pump.ended for pump in self.pumps):
-                loop.turn(None)
+                loop.turn(self.admission.pause(self.pumps))
+                self.admission.look(self.pumps)
         finally:
             os._exit(0)

@@ -8,13 +8,14 @@ Where that cannot be known it is said: unproven, and why. Owns: the judgement. L
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import psycopg
 
 from ..store.db import Connection, translate
 from .ask import ask, take_time
+from .drops import lost_bytes
 
 SILENT_SECONDS = 60.0  # an agent says every 5 s that it lives
 VANISHED = "its files left the spool before it had ended"
@@ -23,7 +24,7 @@ VANISHED = "its files left the spool before it had ended"
 @dataclass(frozen=True)
 class WriterAudit:
     """One writer's account, in records. `written` counts what the agent has read so far; `pending_bytes` are what the spool has beyond
-    that, None where this node cannot know; `unproven` is the reason why the account cannot be trusted, empty when it can.
+    that, None where this node cannot know; `drops` is `dropped` by "<level>/<reason>"; `lost_bytes` are output that no capture has; `unproven` is the reason why the account cannot be trusted, empty when it can.
     """
 
     writer: str
@@ -42,11 +43,13 @@ class WriterAudit:
     pending_bytes: int | None
     closed: bool
     unproven: str
+    drops: dict[str, int] = field(default_factory=dict)
+    lost_bytes: int = 0
 
     @property
     def good(self) -> bool:
         """Whether everything that was written is accounted for as stored, dead-lettered or still on its way."""
-        return not (self.missing or self.duplicates or self.dropped or self.corrupt or self.unproven)
+        return not (self.missing or self.duplicates or self.dropped or self.lost_bytes or self.corrupt or self.unproven)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class _Row(NamedTuple):
     ends_elsewhere: bool
     sums_differ: bool
     silence: float | None
+    drops: dict[str, int]
 
 
 def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending: Mapping[str, int]) -> Audit:
@@ -108,9 +112,10 @@ def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending
                 rows = ask(connection, "audit", "writers_of_all")
             else:
                 rows = ask(connection, "audit", "writers_of_runs", runs=list(runs))
+            lost = lost_bytes(connection, runs)
     except psycopg.Error as problem:
         raise translate(problem, "cannot read audit") from problem
-    found = [_judge(_Row(*row), node, pending) for row in rows]
+    found = [_judge(_Row(*row), node, pending, lost) for row in rows]
     if runs is None:
         known = {item.writer for item in found}
         found += [
@@ -119,7 +124,7 @@ def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending
     return Audit(found)
 
 
-def _judge(row: _Row, node: str, pending: Mapping[str, int]) -> WriterAudit:
+def _judge(row: _Row, node: str, pending: Mapping[str, int], lost: Mapping[tuple[str, str], int]) -> WriterAudit:
     waiting = pending.get(row.writer, 0 if row.closed or row.node == node else None)
     return WriterAudit(
         writer=row.writer,
@@ -138,6 +143,8 @@ def _judge(row: _Row, node: str, pending: Mapping[str, int]) -> WriterAudit:
         pending_bytes=waiting,
         closed=row.closed,
         unproven=_doubt(row, node, pending),
+        drops=row.drops,
+        lost_bytes=lost.get((row.run, row.writer), 0),
     )
 
 
@@ -160,16 +167,20 @@ def _doubt(row: _Row, node: str, pending: Mapping[str, int]) -> str:
 
 def _unheard_of(writer: str, node: str, count: int) -> WriterAudit:
     """Return the account of a writer that the store knows nothing of: all of it lies in the spool."""
-    counts = dict.fromkeys(
-        ("written", "stored", "dead", "dropped", "corrupt", "missing", "duplicates", "torn_bytes"), 0
-    )
     return WriterAudit(
         writer=writer,
         node=node,
         kind="",
         run="",
         pipeline=None,
-        **counts,
+        written=0,
+        stored=0,
+        dead=0,
+        dropped=0,
+        corrupt=0,
+        missing=0,
+        duplicates=0,
+        torn_bytes=0,
         pending_bytes=count,
         closed=False,
         unproven="",

@@ -2,6 +2,7 @@
 
 Invariants: nothing exists before the first record; nothing raises; a record costs one comparison of the clock and one byte read
 before it is written. Own errors are counted in `errors`. After a fork everything that names the process is made anew.
+Where a call has to wait for room (`on_full: block`) it waits here, at most once for as long as nothing becomes better.
 Owns: admission (`admit`) and the process's own run. Leaves making payloads to loggers and hooks, files to `journal`.
 """
 
@@ -13,8 +14,11 @@ import time
 
 from .. import identity, records
 from ..config import switch
-from ..config.control import DISABLED, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
+from ..config.control import DISABLED, LEVELS, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
+from ..config.quota import SHED_BELOW, segment_bytes
+from ..journal.drops import PRESSURE
 from ..journal.encode import encode
+from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
 from .context import Scope, current
@@ -23,9 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
     from typing import Any, Sequence
-
-# Pressure level -> records below this level are shed (run and drop events never are).
-SHED_BELOW = (0, records.INFO, records.WARNING, records.WARNING)
 
 
 class Recorder:
@@ -42,6 +43,8 @@ class Recorder:
         )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
+        self.patience = Patience()
+        self._quota = 0  # by which the size of segments was chosen
         self._config: str | None = None
         self._announced = False
 
@@ -57,7 +60,7 @@ class Recorder:
         if self.writer is None:
             self.writer = Writer(identity.spool_dir(), self._head)
             self._config = os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()
-            self.control = ControlReader(identity.control_path(self._config), self._config)
+            self.control = ControlReader(identity.control_path(self._config), self._config, self.writer.directory)
         if self.scope is None:
             self._find_run()
 
@@ -72,6 +75,9 @@ class Recorder:
             self._announced = False
 
     def _head(self) -> dict[str, Any]:
+        """Return what goes into the header of a segment; its birth is also when to look at the disk where no agent does."""
+        self.control.measure()
+        self._size_segments()
         scope = self.scope
         return {"run": scope.run if scope else None, "pipeline": self.pipeline or program_name()}
 
@@ -86,45 +92,80 @@ class Recorder:
 
     # -- admission ------------------------------------------------------------------------------------------------
 
-    def admit(self, now: int, level: int) -> bool:
+    def admit(self, now: int, level: int, kept: bool = False) -> bool:
         """Tell whether a record of *level* may be written now; also does what is due once a second. Never raises.
+
+        Blocks only where the configuration says so, see `journal.patience`.
 
         Args:
             now: nanoseconds since the epoch.
-            level: the record's level; events pass CRITICAL.
+            level: the record's level.
+            kept: it is not to be shed at any pressure.
         """
         try:
             if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
-                if self.writer is None or self.scope is None:
-                    self._start()
-                self.control.look()
-                redact.look(identity.control_path(self._config or ""))
-                self.page = self.control.page
-                self.check_at = now + LOOK_EVERY_NS
+                self._look(now)
             state = self.page[STATE]
             if state & DISABLED:
                 return False
-            pressure = state & PRESSURE_MASK
-            if pressure and level < SHED_BELOW[pressure]:
-                assert self.writer is not None
-                self.writer.drop(level, "pressure")
-                return False
             if not self._announced:
                 self._announce()
+            pressure = LEVELS[state & PRESSURE_MASK]
+            if level < SHED_BELOW[pressure] and not kept:
+                if not self.patience.wait(lambda: self._has_room(level)):
+                    assert self.writer is not None
+                    self.writer.drop(level, PRESSURE, pressure)
+                    return False
+                if self.page[STATE] & DISABLED:
+                    return False
         except Exception:
             self.errors += 1
             return False
         return True
 
+    def _look(self, now: int) -> None:
+        """Do what is due once a second: see what the owner of the control page says, or the disk where there is none."""
+        if self.writer is None or self.scope is None:
+            self._start()
+        assert self.writer is not None
+        self.control.look()
+        redact.look(identity.control_path(self._config or ""))
+        self.page = self.control.page
+        self.check_at = now + LOOK_EVERY_NS
+        pressure = self.control.pressure
+        self.patience.seconds = self.writer.patience.seconds = self.control.limits.block_ms / 1000.0
+        if not pressure:
+            self.patience.renew()
+        self._size_segments()
+        if pressure and self.control.is_owned():
+            self.writer.turn(self.writer.rotate_bytes // 8)
+
+    def _size_segments(self) -> None:
+        """Let segments be small where the quota is."""
+        quota = self.control.quota
+        if quota != self._quota and self.writer is not None:
+            self._quota = quota
+            self.writer.rotate_bytes = segment_bytes(quota)
+
+    def _has_room(self, level: int) -> bool:
+        """Tell whether a record that has to wait need not wait any more."""
+        now = time.time_ns()
+        if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:
+            self._look(now)
+        state = self.page[STATE]
+        return bool(state & DISABLED) or level >= SHED_BELOW[LEVELS[state & PRESSURE_MASK]]
+
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
         try:
             now = time.time_ns()
-            if not self.admit(now, records.CRITICAL):
+            level = records.EVENT_LEVELS.get(name, records.INFO)
+            if not self.admit(now, level, name in records.KEPT_EVENTS):
                 return
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
-            self.writer.append(encode(records.event(name, where.run, data, where.stage, now)), records.CRITICAL)
+            payload = encode(records.event(name, where.run, data, where.stage, now))
+            self.writer.append(payload, level, name in records.FINAL_EVENTS)
         except Exception:
             self.errors += 1
 
@@ -135,7 +176,9 @@ class Recorder:
                 return
             if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}
-                self.writer.append(encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL)
+                self.writer.append(
+                    encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True
+                )
                 self.implicit = ""
             self.writer.close()
         except Exception:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-RUN_ADOPTED, RUN_LEFT = "run.adopted", "run.left"
 _adopted = False
 
 
@@ -75,7 +74,7 @@ class Run:
             recorder._announced = True
         recorder.pipeline = recorder.pipeline or self.pipeline
         if self._adopts:
-            recorder.event(RUN_ADOPTED, {"pipeline": self.pipeline, "params": self.params}, scope)
+            recorder.event(records.RUN_ADOPTED, {"pipeline": self.pipeline, "params": self.params}, scope)
         else:
             data = run_data(self.pipeline, "attached", self.parent, params=self.params)
             recorder.event(records.RUN_STARTED, data, scope)
@@ -96,7 +95,7 @@ class Run:
             "by": "sdk",
             "error": None if problem is None else records.exception(problem),
         }
-        recorder.event(RUN_LEFT if self._adopts else records.RUN_ENDED, data, scope)
+        recorder.event(records.RUN_LEFT if self._adopts else records.RUN_ENDED, data, scope)
         if self._token is not None:
             try:
                 current.reset(self._token)

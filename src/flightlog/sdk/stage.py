@@ -48,7 +48,7 @@ class Stage:
     def __enter__(self) -> Stage:
         try:
             if current.get() is None and recorder.scope is None:
-                recorder.admit(time.time_ns(), records.CRITICAL)  # makes the implicit run
+                recorder.admit(time.time_ns(), records.CRITICAL, True)  # makes the implicit run
             outer = current.get() or recorder.scope
             self._began = self._told_at = time.monotonic_ns()
             if outer is not None:

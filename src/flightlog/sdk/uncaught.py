@@ -26,7 +26,7 @@ def record(problem: BaseException, trace: TracebackType | None, level: int, logg
     """Journal an uncaught exception; return its number, or 0. Never raises."""
     try:
         now = time.time_ns()
-        if not recorder.admit(now, level):
+        if not recorder.admit(now, level, True):
             return 0
         scope = current.get() or recorder.scope
         assert scope is not None and recorder.writer is not None
@@ -48,7 +48,7 @@ def record(problem: BaseException, trace: TracebackType | None, level: int, logg
         }
         if scope.stage:
             payload["s"] = scope.stage
-        return recorder.writer.append(encode(payload), level)
+        return recorder.writer.append(encode(payload), level, True)
     except Exception:
         recorder.errors += 1
         return 0

@@ -230,6 +230,10 @@ class PostgresBatch:
         }
         try:
             self._connection.execute(self._sql["ship_commit"].encode(), values)
+            drops = [{"writer": one["writer"], "drops": one["drops"]} for one in writers if one.get("drops")]
+            if drops:
+                apply = self._sql["drops_apply"].encode()
+                self._connection.execute(apply, {"node": self._node, "drops": json.dumps(drops)})
         except psycopg.Error as problem:
             raise translate(problem, "cannot move positions") from problem
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from flightlog.config.quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 from flightlog.config.reader import parse
 from flightlog.config.settings import Settings, load, load_or_default
 from flightlog.config.watch import Watch
@@ -29,7 +30,25 @@ def test_units(tmp_path):
     )
     found = load(path)
     assert (found.agent.batch_bytes, found.agent.flush_interval, found.agent.idle_exit) == (1 << 20, 0.25, 600.0)
-    assert found.spool.quota == 3 * 10**9
+    assert found.spool.quota == Amount(3 * 10**9, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text, quota, keep, block",
+    [
+        ("spool:\n  quota: 1MB\n  keep_free: 0\nlogging:\n  on_full: shed\n", Amount(10**6, 0.0), Amount(0, 0.0), 0.0),
+        (
+            "spool:\n  quota: 12.5%\n  keep_free: 5 %\nlogging:\n  on_full: block\n",
+            Amount(0, 0.125),
+            Amount(0, 0.05),
+            5.0,
+        ),
+        ("logging:\n  on_full: block(250ms)\n", DEFAULT_QUOTA, DEFAULT_KEEP_FREE, 0.25),
+    ],
+)
+def test_room(tmp_path, text, quota, keep, block):
+    found = load(given(tmp_path, text))
+    assert (found.spool.quota, found.spool.keep_free, found.logging.on_full) == (quota, keep, block)
 
 
 def test_the_environment_stands_above_the_file(tmp_path, monkeypatch):
@@ -46,6 +65,10 @@ def test_the_environment_stands_above_the_file(tmp_path, monkeypatch):
         ("agent:\n  batch_rows: 0\n", [":2", "not between 1 and"]),
         ("agent:\n  bach_rows: 5\n", [":2", "agent.bach_rows", "no setting"]),
         ("\nspool:\n  quota: lots\n", [":3", "a size such as"]),
+        ("spool:\n  quota: 120%\n", [":2", "not between 0 and 100"]),
+        ("spool:\n  quota: 1kB\n", [":2", "spool.quota", "not between"]),
+        ("logging:\n  on_full: wait\n", [":2", "neither shed nor block"]),
+        ("logging:\n  on_full: block(2h)\n", [":2", "not between"]),
         ("monitoring:\n  enabled: 7\n", [":2", "neither true nor false"]),
         ("logging:\n  level: LOUD\n", [":2", "none of TRACE"]),
         ("agent: 5\n", [":1", "is a section"]),

@@ -263,3 +263,15 @@ def test_a_full_console_stops_the_pump_before_the_capture_grows(tmp_path):
     assert not bench.pump.wants_input()
     assert bench.pump.end <= pumps.LAG_BYTES + pumps.BUDGET_BYTES + pumps.TAKE_BYTES + 65536
     os.close(source)
+
+
+def test_segments_that_become_shorter_than_the_current_one_keep_nothing_waiting(tmp_path):
+    """Seen: a command that had written half a megabyte before the quota was heard of waited for ever."""
+    bench = Bench(tmp_path)
+    bench.put(b"x" * 500_000)
+    bench.pump.limit_segment(65536)
+    assert bench.pump.wants_input()
+    bench.put(b"the end\n")
+    bench.finish()
+    assert bench.kept() == bench.shown() == b"x" * 500_000 + b"the end\n"
+    assert len(list(tmp_path.glob("*.cap"))) == 2

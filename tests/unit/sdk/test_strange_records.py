@@ -80,5 +80,6 @@ page.set_state(pressure=2); log.info('shed'); log.error('kept'); page.set_state(
 """
     done, found = run(tmp_path, code)
     assert done.stderr == ""
-    assert messages(found) == ["on", "kept", "on again"]
+    assert messages([r for r in found if r.get("lg") == "x"]) == ["on", "kept", "on again"]
+    assert [r["m"][:42] for r in found if r.get("src")] == ["1 record was dropped (pressure 2: INFO 1) "]
     assert [record["dropped"] for record in found if record["k"] == "drops"] == [{"20/pressure": 1}]

@@ -36,6 +36,9 @@ SELECT pipeline_runs_apply_v1(%(runs)s::jsonb)
 -- name: ship_commit
 SELECT pipeline_ship_commit_v1(%(node)s, %(epoch)s, %(writers)s::jsonb, %(runs)s::jsonb)
 
+-- name: drops_apply
+SELECT pipeline_drops_apply_v1(%(node)s, %(drops)s::jsonb)
+
 -- name: lost
 SELECT pipeline_runs_lost_v1(%(node)s, %(known)s)
 

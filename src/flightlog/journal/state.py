@@ -1,0 +1,76 @@
+"""Everything that belongs to one writer id in one process: descriptors, numbers, salt, drops.
+
+Invariants: replaced as a whole at a fork, never repaired; a descriptor is closed or reused only when it still is one of our files.
+Owns: these fields, the lock, and which descriptor is written to. Leaves when to change them to `writer`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from zlib import crc32
+
+from .. import identity
+from . import birth
+from .drops import Drops
+
+
+class State:
+    """Everything that belongs to one writer id in one process."""
+
+    __slots__ = (
+        "bad",
+        "drops",
+        "fd",
+        "inodes",
+        "lock_fd",
+        "next",
+        "numbers",
+        "on_reserve",
+        "retry_at",
+        "salt",
+        "same_process",
+        "segment",
+        "slow",
+        "turns",
+        "write",
+        "writer",
+    )
+
+    def __init__(self) -> None:
+        self.writer = identity.new_writer_id()
+        self.salt = crc32(bytes.fromhex(self.writer))
+        self.fd = -1  # the first write fails with EBADF and so takes the slow path to birth
+        self.lock_fd = -1
+        self.next = itertools.count(1).__next__
+        self.numbers = itertools.count().__next__
+        self.segment = -1
+        self.retry_at = 0.0
+        self.inodes: set[tuple[int, int]] = set()
+        self.slow = False  # bad, or drops to be declared: the next append takes the slow path
+        self.bad = False  # nothing may be appended to the current segment any more
+        self.turns: dict[int, tuple[int, object]] = {}
+        self.drops = Drops()
+        self.on_reserve = False  # fd is a slot of the reserve: for last words only
+        self.same_process = birth.fork_sentinel()
+        self.write = birth.fast_write or birth.plain_write
+
+    def lock(self, directory: str) -> None:
+        """Have the lock that says that this writer lives. Raises OSError."""
+        if self.lock_fd < 0:
+            lock_fd, inode = birth.make_lock(directory, self.writer)
+            self.inodes.add(inode)
+            self.lock_fd = lock_fd
+
+    def adopt(self, fd: int, number: int) -> None:
+        """Write to *fd*, segment *number*, from now on, under the number that threads in flight use already. Raises OSError."""
+        inode = birth.inode_of(fd)
+        ours = self.fd >= 0 and birth.inode_of(self.fd) in self.inodes
+        if inode is not None:
+            self.inodes.add(inode)
+        if ours:
+            os.dup2(fd, self.fd, False)
+            os.close(fd)
+        else:
+            self.fd = birth.move_high(fd)
+        self.segment = number
