@@ -254,6 +254,11 @@ class Os:
         self._kernel.call("rename")
         self._kernel.disk.rename(old, new)
 
+    def rename(self, old, new):
+        if old not in self._kernel.disk.names:
+            raise FileNotFoundError(errno.ENOENT, "no such file", old)
+        self.replace(old, new)
+
     def fsync(self, fd):
         self._kernel.call("fsync")
         inode = self._open_of(fd).inode

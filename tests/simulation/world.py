@@ -11,7 +11,8 @@ from unittest import mock
 from flightlog.agent import agent as agent_module
 from flightlog.agent import faults
 from flightlog.agent.agent import Agent
-from flightlog.agent.upkeep import Upkeep
+from flightlog.agent.upkeep import Upkeep, Wanted
+from flightlog.config.quota import Amount
 from flightlog.errors import Fenced, FlightlogError
 from flightlog.journal import writer as writer_module
 from flightlog.journal.capture import CaptureWriter
@@ -31,6 +32,7 @@ SMALL = {
     "flightlog.agent.journal_tail.BLOCK_ROWS": 3,
     "flightlog.agent.capture_tail.BLOCK_ROWS": 3,
     "flightlog.agent.capture_tail.WINDOW_BYTES": 1000,
+    "flightlog.config.quota.disk": lambda folder: None,  # no room is set aside: writing in place is not simulated
 }
 KINDS = ("log", "log", "log", "event", "poison", "broken", "large")
 
@@ -112,7 +114,7 @@ class World:
                 return
             record = self.model.new_record(kind, program.run, size)
             before = program.writer._state
-            dropped = sum(before.dropped.values())
+            dropped = sum(before.drops.totals.values())
             n = self.kernel.as_process(program.process, program.writer.append, record.payload, 20)
             self.model.returned(record, n)
             if n and program.alive and program.writer._state is before:
@@ -148,7 +150,7 @@ class World:
             setattr(
                 state,
                 name,
-                copy.copy(getattr(old, name)) if name in ("inodes", "turns", "dropped") else getattr(old, name),
+                copy.deepcopy(getattr(old, name)) if name in ("inodes", "turns", "drops") else getattr(old, name),
             )
         state.next, state.numbers = (copy.copy(call.__self__).__next__ for call in (old.next, old.numbers))
         child = Program(self, process, writer, program.run)
@@ -254,7 +256,9 @@ class World:
                 quota=1 << 30,
             )
             agent.quiet = True
-            return agent, Upkeep("/home", "/spool", "", 1 << 30)
+            upkeep = Upkeep("/home", "/spool", "", lambda: Wanted(Amount(1 << 30, 0.0), Amount(0, 0.0)))
+            upkeep._pages[os.geteuid()] = None  # mapped memory is not simulated
+            return agent, upkeep
 
         seat = Seat(process, *self.kernel.as_process(process, make))
         self.seats.append(seat)
@@ -319,7 +323,7 @@ class World:
         known = self.model.accepted_now()
         if calls is not None:
             seat.process.trap = (calls, lambda name: self.kernel.kill(seat.process))
-        done = self.kernel.as_process(seat.process, lambda: seat.upkeep._round() or True)
+        done = self.kernel.as_process(seat.process, lambda: seat.upkeep._round(last=True) or True)
         seat.process.trap = None
         if done and not self.kernel.disk.broken:
             self.model.promised |= known
