@@ -80,7 +80,7 @@ faults: $(VENV)/.test
 	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults tests/simulation -m '' --timeout 3600 $(PYTEST_ARGS)
 
 mutants: $(VENV)/.test
-	$(BIN)/python tests/mutants/breaking.py $(MUTANT)
+	$(BIN)/python tests/mutants/breaking.py "$(MUTANT)"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
