@@ -218,6 +218,8 @@ class World:
             ending = last and number == count - 1
             taken = self.kernel.as_process(capture.process, self._take_line, capture.writer, record, ending)
             record.accepted = bool(taken)
+            if not taken:
+                self.model.torn_captures.add(capture.writer.writer_id)
             if not capture.alive:
                 return
         if last and capture.alive:
