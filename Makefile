@@ -1,7 +1,8 @@
 # flightlog: everything a fresh machine with Python 3.11+ needs. Each target fills .venv by itself.
 #   make demo   a real pipeline, killed half way, on the embedded PostgreSQL        make test   every test
 #   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
-#   make faults the long fault campaign                  make dev     all of the above installed, plus hooks
+#   make faults the long fault campaign and simulation   make mutants the rules of delivery, broken one at a time
+#   make dev    all of the above installed, plus hooks
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
@@ -15,9 +16,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench faults dev clean needs
+.PHONY: help demo test test-newest lint bench faults mutants dev clean needs
 help:
-	@sed -n '2,4p' Makefile
+	@sed -n '2,5p' Makefile
 
 $(VENV)/.base: pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "Error: no Python 3.11 or newer found." >&2; echo "Try: apt install python3 python3-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; fi
@@ -71,11 +72,15 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
-	  src/flightlog/__init__.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/config/switch.py \
-	  src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/quota.py src/flightlog/redact src/flightlog/journal src/flightlog/sdk src/flightlog/process
+	  src/flightlog/__init__.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
+	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/quota.py src/flightlog/redact \
+	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
-	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults -m '' --timeout 3600 $(PYTEST_ARGS)
+	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults tests/simulation -m '' --timeout 3600 $(PYTEST_ARGS)
+
+mutants: $(VENV)/.test
+	$(BIN)/python tests/mutants/breaking.py "$(MUTANT)"
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench

@@ -7,11 +7,11 @@ Leaves to others: creating any of these files. Standard library only; nothing he
 from __future__ import annotations
 
 import errno
-import os
 import re
 import stat
-import time
 import zlib
+
+from .system import os, time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
 _ULID_LENGTH = 26
@@ -54,8 +54,7 @@ def node_name() -> str:
 def boot_id() -> str:
     """Return the kernel's id of this boot as 32 hexadecimal digits; zeros where it cannot be read."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            return file.read().strip().replace(b"-", b"").decode("ascii")
+        return _read("/proc/sys/kernel/random/boot_id").strip().replace(b"-", b"").decode("ascii")
     except (OSError, ValueError):
         return "0" * 32
 
@@ -63,8 +62,7 @@ def boot_id() -> str:
 def process_start_time(pid: int) -> int:
     """Return when process *pid* began, in clock ticks since boot (proc(5), stat, field 22); 0 when it cannot be known."""
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            return int(file.read().rsplit(b")", 1)[1].split()[19])
+        return int(_read("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[19])
     except (OSError, ValueError, IndexError):
         return 0
 
@@ -72,10 +70,18 @@ def process_start_time(pid: int) -> int:
 def process_state(pid: int) -> str:
     """Return the one-letter state of process *pid* (proc(5)), empty when there is no such process."""
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            return file.read().rsplit(b")", 1)[1].split()[0].decode("ascii")
+        return _read("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[0].decode("ascii")
     except (OSError, ValueError, IndexError):
         return ""
+
+
+def _read(path: str) -> bytes:
+    """Return what a short file of /proc says. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
 
 
 def process_alive(pid: int, start_time: int) -> bool:

@@ -23,6 +23,7 @@ LIGHT = [
     "identity",
     "records",
     "redact",
+    "system",
     "journal",
     "sdk",
 ]  # what a pipeline loads

@@ -9,18 +9,20 @@ Owns: the loop, its pauses, and its log. Leaves the work to `shipper`, `retire`,
 from __future__ import annotations
 
 import datetime
-import os
 import random
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import identity, redact
+from .. import identity, records, redact
 from ..errors import Fenced, FlightlogError, PositionConflict, SinkError, SinkMisconfigured, SinkUnavailable
+from ..system import os, time
 from .board import HOLDING, SHIPPING, STARTING
 from .destinations import Destinations, Wish
 from .door import Door
+from .hint import Hint
+from .notice import write_notice
+from .regression import declare, recognise
 from .retire import KEPT_SECONDS, retire
 from .shipper import Shipper
 from .sink import Sink
@@ -28,6 +30,7 @@ from .spool import Files, bytes_of, directories, look
 from .upkeep import Upkeep
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+MAX_CONFLICTS = 3
 BEAT_SECONDS, ALIVE_SECONDS, RETIRE_SECONDS = 5.0, 1.0, 10.0
 
 
@@ -68,6 +71,9 @@ class Agent:
         self._destinations = destinations or Destinations(Wish, self.node, home, spool)
         self._destinations.say = self.say
         self.quiet = False
+        self._hint = Hint(home)
+        if upkeep is not None:
+            upkeep.hint = self._hint
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
         self._pause = 0.0
@@ -75,6 +81,8 @@ class Agent:
         self._next_beat = self._next_alive = self._next_retire = 0.0
         self._stopped = False
         self._rows = 0
+        self._conflicts = 0  # in a row
+        self._unreadable: dict[str, str] = {}  # as last said
         self._unsettled = True  # whether runs may have been lost since this was last looked at
 
     def stop(self) -> None:
@@ -137,6 +145,7 @@ class Agent:
         """Let go of the sink, and of text logs."""
         self._destinations.stop()
         self._destinations.close_files()
+        self._hint.save()
         if self._shipper is not None:
             self._shipper.forget()
         if self._sink is not None:
@@ -153,6 +162,7 @@ class Agent:
         if now >= self._next_beat:
             self._next_beat = now + BEAT_SECONDS
             self._sink.beat(self.status())
+            self._hint.save()
         self._pause = 0.0
         if self._said:
             self.say("the store is back")
@@ -214,12 +224,21 @@ class Agent:
         try:
             done = self._shipper.ship(found, look_alive)
         except PositionConflict as problem:
+            self._conflicts += 1
+            if self._conflicts > MAX_CONFLICTS:  # it does not mend itself: rest before it is tried again
+                self._drop_sink()
+                raise
             self.say(f"positions are read back: {problem.message}")
             return True
         except SinkError:
             self._drop_sink()
             raise
         self._rows += done.rows
+        self._conflicts = 0
+        for writer, why in self._shipper.unreadable.items():
+            if self._unreadable.get(writer) != why:
+                self.say(f"writer {writer} is held up: {why}")
+        self._unreadable = dict(self._shipper.unreadable)
         if look_alive and self._upkeep is not None:
             self._upkeep.acknowledged.take(found, self._destinations.acknowledged(self._shipper))
         self._unsettled = self._unsettled or done.closed > 0
@@ -238,16 +257,42 @@ class Agent:
             self._destinations.acknowledged(self._shipper),
             bytes_of(found) < self._quota // 2,
             self._kept_seconds,
+            self._hint,
         )
+        self._hint.keep(found)
 
     def _open(self) -> None:
         self._destinations.board.say("database", STARTING)
         sink = self._make_sink()
         epoch = sink.open(self.node, os.getpid())
         self._sink = sink
-        self._shipper = Shipper(sink, self.node, self._home, *self._batch)
+        self._shipper = Shipper(sink, self.node, self._home, *self._batch, self._hint)
         self._unsettled = True
         self.say(f"connected, epoch {epoch}")
+        self._recognise(sink)
+
+    def _recognise(self, sink: Sink) -> None:
+        """See whether the store has lost what it had acknowledged; say so, and declare what cannot be shipped again. Raises SinkError."""
+        lost = recognise(sink, self._hint, look(directories(self._home, self._spool)))
+        if lost is not None:
+            message = (
+                f"the store {'is a new one' if lost.renewed else 'went back'}: it has lost what it had acknowledged of at least"
+                f" {lost.writers} writers; {lost.gone} of them are not in the spool any more: {lost.records} records are missing"
+            )
+            self.say(message)
+            data = {
+                "place": sink.place,
+                "store": sink.store_id,
+                "store_before": self._hint.store,
+                "renewed": lost.renewed,
+                "writers": lost.writers,
+                "gone": lost.gone,
+                "records": lost.records,
+            }
+            write_notice(self._spool or identity.spool_dir(), records.STORE_REGRESSED, message, data)
+            declare(sink, lost, time.time_ns())
+            self._hint.forget()
+        self._hint.begin(sink.store_id, sink.place)
 
     def _drop_sink(self) -> None:
         if self._shipper is not None:

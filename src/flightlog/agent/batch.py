@@ -16,7 +16,7 @@ from . import faults
 from .copytext import Clock
 from .facts import RunFacts
 from .intake import RawOf
-from .rows import LogRows, identity_of
+from .rows import LogRows, identity_of, level_of
 from .sink import Batch, DeadLetter, Sink
 from .sites import Sites
 
@@ -176,6 +176,7 @@ class Gathering:
                 run, seq, writer = identity_of(lines[0])
                 self.refuse(writer, seq, run, self._raw(kind, first), problem)
                 self.refused.setdefault(writer, []).append(kind)
+                self.runs[run].refused(kind == EVENT, level_of(lines[0]) if kind == LOG else 0)
                 return
             middle = len(lines) // 2
             self._bisect(transaction, kind, lines[:middle], first)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import bisect
 import json
-import os
-import time
 from typing import Any
 
 from .. import identity, redact
@@ -18,6 +16,7 @@ from ..journal import reader
 from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
 from ..journal.liveness import writer_is_alive
+from ..system import os, time
 from .batch import BLOCK_ROWS, RunUnknown
 from .captured_text import AHEAD_BYTES, BEFORE_BYTES, CapturedText
 from .copytext import DayMissing
@@ -56,6 +55,7 @@ class CaptureTail:
         self.pipeline = str(self.meta.get("pipeline") or "unknown")
         self._source = "stderr" if self.meta.get("stream") == "stderr" else "stdout"
         self._dead = False
+        self._found_dead: Files | None = None  # the look at which it was found dead
         self._rows: Rows | None = None
         self._index: dict[int, tuple[list[int], list[int], int]] = {}
         self._arrived = (-1, 0, 0, 0)
@@ -99,12 +99,23 @@ class CaptureTail:
                     boot if isinstance(boot, str) else "",
                     META_SUFFIX,
                 )
+            self._found_dead = files
         return not self._dead
 
+    def wants_a_look(self, files: Files) -> bool:
+        """Tell whether the end came after *files* were listed: there may be segments that are not among them."""
+        return self._dead and files is self._found_dead
+
     def read(self, files: Files, into: Intake, step: Step) -> bool:
-        """Read on from where *step* stands, about one window; tell whether that brought anything. Raises SinkError."""
+        """Read on from where *step* stands, about one window; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
         before = (step.segno, step.offset, step.closed)
+        over = self._dead and not self.wants_a_look(files)
         window = WINDOW_BYTES
+        if step.segno not in files.sizes and (step.segno, step.offset) != (0, 0):
+            later = files.next_after(step.segno)
+            if later is not None and not files.overlooked(step.segno, later):
+                step.gap += 1  # nobody can say how many lines
+                step.go_on(later)
         if self._text is None:
             self._text = self._remembered(files, step)
         while not into.is_full() and not step.blocked:
@@ -112,10 +123,10 @@ class CaptureTail:
             data = b"".join(part for _, _, part in parts)
             whole = len(data) < window
             if not data:
-                step.closed = self._dead
+                step.closed = over
                 break
             patient = not self._waited(len(data)) if whole else window < WIDE_BYTES
-            lines, used = split(data, self._dead and whole, patient)
+            lines, used = split(data, over and whole, patient)
             while len(lines) > 1 and not whole and lines[-1].partial and len(data) - used < AHEAD_BYTES:
                 lines.pop()  # with what follows it in sight
                 used = lines[-1].end
@@ -130,7 +141,7 @@ class CaptureTail:
                     break
             else:
                 step.segno, step.offset = self._place(parts, used)
-            if not (self._dead and whole):
+            if not (over and whole):
                 break
         return (step.segno, step.offset, step.closed) != before
 
@@ -143,7 +154,10 @@ class CaptureTail:
         return now - self._open_since > PATIENCE_SECONDS
 
     def _bytes(self, files: Files, step: Step, window: int) -> list[tuple[int, int, bytes]]:
-        """Return up to *window* bytes from the position on: (segment, offset, bytes). A later segment is looked for first."""
+        """Return up to *window* bytes from the position on: (segment, offset, bytes). A later segment is looked for first.
+
+        Raises OSError, SegmentError: what cannot be read now is not the end.
+        """
         parts: list[tuple[int, int, bytes]] = []
         number, offset, room = step.segno, step.offset, window
         while room > 0:
@@ -152,7 +166,7 @@ class CaptureTail:
             if number in files.sizes:
                 try:
                     fd = files.open(segment_name(self.writer, number, CAPTURE_SUFFIX))
-                except (OSError, SegmentError):
+                except FileNotFoundError:
                     break
                 try:
                     data = os.pread(fd, room, offset)
@@ -161,7 +175,7 @@ class CaptureTail:
             if data:
                 parts.append((number, offset, data))
                 room -= len(data)
-            if room <= 0 or later is None:
+            if room <= 0 or later is None or files.overlooked(number, later):
                 break
             number, offset = later, 0
         return parts

@@ -6,10 +6,9 @@ Format: PostgreSQL documentation, COPY, "Text Format". Owns nothing else; which 
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
+from ..system import time
 from .decode import raw_text
 
 SECONDS_OF_DAY = 86400

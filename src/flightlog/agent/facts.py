@@ -30,6 +30,7 @@ class RunFacts:
         "pipeline",
         "pos",
         "pos_from",
+        "refusals",
         "run",
         "stage",
         "warnings",
@@ -38,7 +39,7 @@ class RunFacts:
 
     def __init__(self, run: str, pos: int, pipeline: str) -> None:
         self.run, self.pos, self.pos_from, self.pipeline = run, pos, pos, pipeline
-        self.events = self.warnings = self.errors = 0
+        self.events = self.warnings = self.errors = self.refusals = 0
         self.first = self.last = 0
         self.stage: str | None = None
         self.known: dict[str, Any] = {}
@@ -46,8 +47,8 @@ class RunFacts:
 
     @property
     def lines(self) -> int:
-        """How many logs there are: every position that is no event's."""
-        return self.pos - self.pos_from - self.events
+        """How many logs there are: every position that is no event's and was not refused."""
+        return self.pos - self.pos_from - self.events - self.refusals
 
     def seen(self, ns: int) -> None:
         """Note when something was said."""
@@ -62,6 +63,16 @@ class RunFacts:
             self.errors += 1
         elif level >= 30:
             self.warnings += 1
+
+    def refused(self, event: bool, level: int) -> None:
+        """Take back a row that became a dead letter after it had been counted. Its position stays empty."""
+        self.refusals += 1
+        if event:
+            self.events -= 1
+        elif level >= 40:
+            self.errors -= 1
+        elif level >= 30:
+            self.warnings -= 1
 
     def event(self, name: str, ns: int, stage: str | None, data: dict[str, Any]) -> None:
         """Take what an event says. Anything may be missing or of another kind: whoever wrote it may have been anybody."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 POINTS = (
     "after_scan",
@@ -32,8 +33,15 @@ FILE_POINTS = (
     "file_removed",
     "file_compressed",
 )
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 _wanted, _, _times = os.environ.get("FLIGHTLOG_FAULT", "").partition(":")
 _left = int(_times) if _times.isdigit() else 1
+_reached: Callable[[], None] = _die
 
 
 def asked(name: str) -> bool:
@@ -47,4 +55,20 @@ def point(name: str) -> None:
     if name == _wanted:
         _left -= 1
         if _left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _reached()
+
+
+def arm(name: str, times: int, reached: Callable[[], None]) -> None:
+    """Call *reached* at the *times*-th passage of point *name*, once; an empty name disarms. For the simulation, in this process."""
+    global _wanted, _left, _reached
+
+    def once() -> None:
+        arm("", 0, _die)
+        reached()
+
+    _wanted, _left, _reached = name, times, once
+
+
+def disarm() -> None:
+    """Ask for nothing any more."""
+    arm("", 0, _die)

@@ -121,6 +121,10 @@ class FileGathering:
             text = f"{step.corrupt} records are lost: their bytes in the spool are damaged (kept in quarantine)"
             self.say(step.writer, run, step.seq, records.ERROR, text)
 
+        if step.gap:
+            text = f"at least {step.gap} records are missing: they were in a segment that is in the spool no more"
+            self.say(step.writer, run, step.seq, records.ERROR, text)
+
     def say(self, writer: str, run: str, seq: int, level: int, message: str) -> None:
         """Add a line of flightlog's own."""
         self.run(run, "")

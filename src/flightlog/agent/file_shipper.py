@@ -74,12 +74,15 @@ class FileShipper:
         """Write one batch of what was *found*; see `shipper.Shipper.ship`. Raises SinkError, OSError: then this shipper is of no use any more."""
         self._meet(found)
         ready = []
+        again = False
         for writer, tail in self._tails.items():
             files = found[writer]
             more = tail.has_more(files)
             if more or look_alive:
                 # Asked before the read: one that writes and dies in between would be cut off.
+                known = tail.wants_a_look(files)
                 alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
+                again = again or (tail.wants_a_look(files) and not known)
                 if more or not alive:
                     ready.append(tail)
         into = self._into
@@ -92,7 +95,7 @@ class FileShipper:
             if len(self._tails) > MAX_OPEN:
                 for tail in ready:
                     tail.close()
-        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved))
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
     def _meet(self, found: dict[str, Files]) -> None:
         """Make tails of writers not met before, drop those of writers that are gone."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from array import array
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
 from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
+from ..system import os
 from .batch import BLOCK_ROWS, RunUnknown
 from .copytext import DayMissing
 from .decode import Frame, clean, raw_text
@@ -52,6 +52,7 @@ class JournalTail:
         self._fd = -1
         self._fd_number = -1
         self._dead = False
+        self._found_dead: Files | None = None  # the look at which it was found dead
         self._ripe = -1  # a later segment that was seen to hold a record
         self._rows: Rows | None = None
         self.head = self._read_head(files)
@@ -86,14 +87,20 @@ class JournalTail:
             self._dead = not writer_is_alive(
                 files.directory, self.writer, head.get("pid", 0), head.get("start", 0), head.get("boot", "")
             )
+            self._found_dead = files
         return not self._dead
 
+    def wants_a_look(self, files: Files) -> bool:
+        """Tell whether the writer died after *files* were listed: it may have begun segments that are not among them."""
+        return self._dead and files is self._found_dead
+
     def read(self, files: Files, into: Intake, step: Step) -> bool:
-        """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SinkError."""
+        """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
         before = (step.segno, step.offset, step.closed)
-        while not into.is_full() and not step.blocked and self._open(files, step):
+        over = self._dead and not self.wants_a_look(files)
+        while not into.is_full() and not step.blocked and self._open(files, step, over):
             later = files.next_after(step.segno)
-            may_leave = later is not None and (self._dead or self._is_ripe(files, later))
+            may_leave = later is not None and (over or self._is_ripe(files, step.segno, later))
             chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
             if chunk.frames:
                 if not self._take(chunk.frames, step, into) or chunk.stop == reader.MORE:
@@ -106,34 +113,48 @@ class JournalTail:
             elif chunk.stop == reader.MORE:
                 break
             elif may_leave and later is not None:
-                step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                self._end(chunk, step)
                 step.go_on(later)
             else:
-                if self._dead and later is None:
-                    step.torn += chunk.resume - chunk.next if chunk.stop == reader.PARTIAL else 0
+                if over and later is None:
+                    self._end(chunk, step)
                     step.closed = True
                 break
         return (step.segno, step.offset, step.closed) != before
 
-    def _open(self, files: Files, step: Step) -> bool:
+    def _end(self, chunk: reader.Chunk, step: Step) -> None:
+        """Take what stands at the end of a segment that is left: nothing, half a frame, or damage, which no call can have left."""
+        if chunk.stop == reader.PARTIAL and chunk.short:
+            step.torn += chunk.resume - chunk.next
+        elif chunk.stop == reader.PARTIAL:
+            keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
+            step.damage(chunk.resume)
+
+    def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
+            if later is not None and files.overlooked(step.segno, later):
+                return False
+            if (step.segno, step.offset) != (0, 0) and (over or later is not None):
+                step.vanished()
             if later is None:
-                step.closed = self._dead
+                step.closed = over
                 return False
             step.go_on(later)
         if self._fd_number != step.segno:
             self.close()
             try:
                 self._fd = files.open(segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
-            except (OSError, SegmentError):
+            except FileNotFoundError:
                 return False
             self._fd_number = step.segno
         return True
 
-    def _is_ripe(self, files: Files, number: int) -> bool:
+    def _is_ripe(self, files: Files, current: int, number: int) -> bool:
         """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
         if self._ripe != number:
+            if files.overlooked(current + 1, number):
+                return False
             try:
                 fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
             except (OSError, SegmentError):

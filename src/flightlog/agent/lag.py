@@ -7,13 +7,13 @@ Invariants: a bounded number of files is read per look; what stands at a positio
 from __future__ import annotations
 
 import json
-import os
 
 from ..config.control import NOTHING_WAITS
 from ..errors import SegmentError
 from ..journal import reader
 from ..journal.capture import read_index
 from ..journal.format import INDEX_SUFFIX, SEGMENT_SUFFIX, salt_of, segment_name
+from ..system import os
 from .acknowledged import Acknowledged
 from .sink import Position
 from .spool import CAPTURE, Files

@@ -7,19 +7,24 @@ acknowledged to `destinations`: by all of them.
 
 from __future__ import annotations
 
-import os
-import time
-
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, SEGMENT_SUFFIX, segment_name
+from ..system import os, time
 from . import faults
 from .acknowledged import Acknowledging
+from .hint import Hint
 from .spool import CAPTURE, Files, open_directory
 
 KEPT_SECONDS = 3600.0
 CLOSED_GRACE_SECONDS = 5.0  # `journal cat` right after a short command still finds it
 
 
-def retire(found: dict[str, Files], shipped: Acknowledging, spare: bool, kept_seconds: float = KEPT_SECONDS) -> int:
+def retire(
+    found: dict[str, Files],
+    shipped: Acknowledging,
+    spare: bool,
+    kept_seconds: float = KEPT_SECONDS,
+    hint: Hint | None = None,
+) -> int:
     """Remove acknowledged files; return how many bytes of segments that freed.
 
     Args:
@@ -27,38 +32,55 @@ def retire(found: dict[str, Files], shipped: Acknowledging, spare: bool, kept_se
         shipped: what is acknowledged.
         spare: whether there is room to keep acknowledged segments for a while.
         kept_seconds: for how long.
+        hint: is told what is removed, before it is.
     """
     folders: dict[str, int] = {}
     try:
-        return _retire(found, shipped, spare, kept_seconds, folders)
+        chosen = _choose(found, shipped, spare, kept_seconds, folders)
+        if hint is not None:
+            hint.removing(files.writer for files, _, _ in chosen)
+        return _retire(chosen, folders)
     finally:
         for fd in folders.values():
             if fd >= 0:
                 os.close(fd)
 
 
-def _retire(
+def _choose(
     found: dict[str, Files], shipped: Acknowledging, spare: bool, kept_seconds: float, folders: dict[str, int]
-) -> int:
-    """Do it; *folders* takes the directories that were opened, by path."""
-    freed, now = 0, time.time()
-    changed = set()
+) -> list[tuple[Files, list[int], bool]]:
+    """Return what is to go: segments, and whether everything else goes with them; *folders* takes the directories that were opened, by path."""
+    now = time.time()
+    chosen = []
     for writer, files in found.items():
         closed = shipped.is_closed(writer)
         position = shipped.position(writer)
         if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)
-        old_enough = now - youngest > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
-        for number in sorted(files.sizes):
-            acknowledged = closed or (position is not None and number < position.segno)
-            if acknowledged and (old_enough or (not spare and not closed)):
-                freed += _remove_segment(files, number, _folder(files, folders))
-                changed.add(files.directory)
-        if closed and (old_enough or not files.sizes):
+        # A clock that was put back leaves files of the future: they are old as well, or they would fill the spool until it has caught up.
+        old_enough = abs(now - youngest) > (kept_seconds if spare else CLOSED_GRACE_SECONDS)
+        numbers = [
+            number
+            for number in sorted(files.sizes)
+            if (closed or (position is not None and number < position.segno))
+            and (old_enough or (not spare and not closed))
+        ]
+        whole = closed and (old_enough or not files.sizes)
+        if numbers or whole:
+            chosen.append((files, numbers, whole))
+    return chosen
+
+
+def _retire(chosen: list[tuple[Files, list[int], bool]], folders: dict[str, int]) -> int:
+    """Remove what was chosen; return how many bytes of segments that freed."""
+    freed = 0
+    for files, numbers, whole in chosen:
+        for number in numbers:
+            freed += _remove_segment(files, number, _folder(files, folders))
+        if whole:
             _remove(files, _folder(files, folders))
-            changed.add(files.directory)
-    for folder in changed:
+    for folder in {files.directory for files, _, _ in chosen}:
         _flush(folders[folder])
     return freed
 

@@ -45,6 +45,11 @@ def identity_of(line: bytes) -> tuple[str, int, str]:
     return run.decode(), int(seq), writer.decode()
 
 
+def level_of(line: bytes) -> int:
+    """Return the level's number of a log's line."""
+    return int(line.split(b"\t", 6)[5])
+
+
 class LogRows:
     """Makes log lines for one writer; keeps what is the same in most of its records.
 

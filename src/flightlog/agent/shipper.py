@@ -8,14 +8,15 @@ the sink is away, so memory is bounded by one batch. Owns: tails, batches, lost 
 from __future__ import annotations
 
 import datetime
-import os
 from typing import NamedTuple
 
-from ..errors import PoisonRecord
+from ..errors import PoisonRecord, SegmentError
+from ..system import os
 from . import faults
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
+from .hint import Hint, Known
 from .journal_tail import JournalTail
 from .sink import Position, Sink
 from .sites import Sites
@@ -42,10 +43,19 @@ class Shipper:
         node: this node's name.
         home: where damage is kept.
         batch_rows, batch_bytes: when a batch is full.
+        hint: is told what was committed.
     """
 
-    def __init__(self, sink: Sink, node: str, home: str, batch_rows: int = 20_000, batch_bytes: int = 8 << 20) -> None:
-        self._sink, self._node, self._home = sink, node, home
+    def __init__(
+        self,
+        sink: Sink,
+        node: str,
+        home: str,
+        batch_rows: int = 20_000,
+        batch_bytes: int = 8 << 20,
+        hint: Hint | None = None,
+    ) -> None:
+        self._sink, self._node, self._home, self._hint = sink, node, home, hint
         self._batch_rows, self._batch_bytes = batch_rows, batch_bytes
         self._tails: dict[str, Tail] = {}
         self._runs: dict[str, int] = {}  # next pos by run, as committed
@@ -53,6 +63,7 @@ class Shipper:
         self.owners: dict[str, int] = {}  # whose a writer is, for `spool.look`: somebody else may use its name
         self._clock = Clock(set())
         self._sites = Sites()
+        self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -98,8 +109,10 @@ class Shipper:
         return sorted(runs)
 
     def _ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
+        self.unreadable.clear()
         self._meet(found)
         ready = []
+        again = False
         for writer, tail in self._tails.items():
             files = found.get(writer)
             if files is None:
@@ -107,7 +120,9 @@ class Shipper:
             waiting = tail.has_more(files)
             if waiting or look_alive:
                 # Asked before the read: one that writes and dies in between would be cut off.
+                known = tail.wants_a_look(files)
                 alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
+                again = again or (tail.wants_a_look(files) and not known)
                 if waiting or not alive:
                     ready.append(tail)
         if not ready:
@@ -132,7 +147,7 @@ class Shipper:
         if len(self._tails) > MAX_OPEN:
             for tail in ready:
                 tail.close()
-        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved))
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
     def _meet(self, found: dict[str, Files]) -> None:
         """Make tails of writers not met before, from the positions that the sink knows."""
@@ -153,10 +168,19 @@ class Shipper:
                 continue  # a stranger's file under a name that is in use: not shipped, not removed
             if position.closed:
                 self._closed.add(writer)
-            elif files.kind == CAPTURE:
-                self._tails[writer] = CaptureTail(files, position)
+                if self._hint is not None:
+                    self._hint.note(Known(writer, files.kind, "", "", position))
             else:
-                self._tails[writer] = JournalTail(files, position, self._home)
+                try:
+                    tail = self._tails[writer] = self._follow(files, position)
+                except OSError as problem:
+                    self.unreadable[writer] = str(problem)
+                    continue
+                if self._hint is not None and writer in known:  # to another agent of this home, perhaps
+                    self._hint.note(Known(writer, tail.kind, tail.run, tail.pipeline, position))
+
+    def _follow(self, files: Files, position: Position) -> Tail:
+        return CaptureTail(files, position) if files.kind == CAPTURE else JournalTail(files, position, self._home)
 
     def _learn(self, runs: set[str]) -> None:
         unknown = sorted(run for run in runs if run not in self._runs)
@@ -176,7 +200,11 @@ class Shipper:
             again = []
             for tail in turn:
                 step = steps[tail.writer]
-                advanced = tail.read(found[tail.writer], into, step)
+                try:
+                    advanced = tail.read(found[tail.writer], into, step)
+                except (OSError, SegmentError) as problem:  # holds up this writer and no other one
+                    self.unreadable[tail.writer] = str(problem)
+                    continue
                 if isinstance(step.wants, DayMissing) and not into.streaming:
                     self._prepare({step.wants.day})
                     step.wants = None
@@ -219,6 +247,8 @@ class Shipper:
         """Take a committed step as the new position, and get what it waits for."""
         tail = self._tails[step.writer]
         tail.position = step.position()
+        if self._hint is not None and step.moved:
+            self._hint.note(Known(step.writer, tail.kind, tail.run, tail.pipeline, tail.position))
         if step.moved:  # to the end of the queue: a batch may be full before everybody was read
             self._tails[step.writer] = self._tails.pop(step.writer)
         if step.closed:

@@ -76,7 +76,15 @@ class Batch(Protocol):
 
 
 class Sink(Protocol):
-    """Where an agent ships to."""
+    """Where an agent ships to.
+
+    Attributes:
+        store_id: which store this is, once it was opened: another one after it was made anew.
+        place: where it is, without secrets: what one would call the same store.
+    """
+
+    store_id: str
+    place: str
 
     def open(self, node: str, pid: int) -> int:
         """Take the node; an older agent's transaction is ended and its epoch is over. Returns the epoch."""

@@ -2,12 +2,11 @@
 
 Invariants: users whom the agent serves may put anything into their directories: nothing but a regular file with one name, that belongs to whom the
 directory belongs to, is ever looked into; no link is followed; nothing is waited for. Whose a file is says the file system, never a record.
-Owns: listing, and which directories belong to this node's agent. Reads no contents, changes nothing.
+Owns: listing, which directories belong to this node's agent, and flushing them. Reads no contents, changes nothing.
 """
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Mapping
 from itertools import islice
@@ -22,10 +21,13 @@ from ..journal.format import (
     META_SUFFIX,
     SEGMENT_SUFFIX,
     parse_name,
+    segment_name,
 )
+from ..system import os
 
 JOURNAL, CAPTURE = "journal", "capture"
 MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
+MAX_GAP = 1000  # numbers in a row that failed births may have used up; whoever names a file can name any number
 MAX_SEGMENT_BYTES = 4 << 30  # a new one begins at 8 MiB, unless none can be made
 
 
@@ -66,6 +68,15 @@ class Files:
     def next_after(self, number: int) -> int | None:
         """Return the number of the segment behind *number*, None when there is none."""
         return min((other for other in self.sizes if other > number), default=None)
+
+    def overlooked(self, first: int, before: int) -> bool:
+        """Tell whether a segment from *first* up to *before* is there and was not seen: one that is made while a directory is read may be missed."""
+        suffix = CAPTURE_SUFFIX if self.kind == CAPTURE else SEGMENT_SUFFIX
+        return any(
+            number not in self.sizes
+            and os.path.exists(os.path.join(self.directory, segment_name(self.writer, number, suffix)))
+            for number in range(first, min(before, first + MAX_GAP))
+        )
 
 
 def directories(home: str, chosen: str = "") -> list[str]:
@@ -174,6 +185,20 @@ def bytes_of(found: dict[str, Files]) -> int:
     return sum(files.used for files in found.values())
 
 
+def flush_folder(folder: str) -> None:
+    """Make what was created and removed in *folder* survive a power cut. Never raises."""
+    try:
+        fd, _ = open_directory(folder)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
 __all__ = [
     "CAPTURE",
     "INDEX_SUFFIX",
@@ -182,6 +207,7 @@ __all__ = [
     "Files",
     "bytes_of",
     "directories",
+    "flush_folder",
     "is_plain",
     "look",
     "open_directory",

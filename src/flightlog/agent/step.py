@@ -5,9 +5,9 @@ Owns: counting. The invariant that the store checks again: to_seq = seq + logs +
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from ..system import os
 from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage
@@ -19,12 +19,14 @@ class Step:
 
     __slots__ = (
         "_n_from_damage",
+        "_n_from_gap",
         "closed",
         "corrupt",
         "dead",
         "dropped",
         "drops",
         "events",
+        "gap",
         "logs",
         "n",
         "offset",
@@ -39,11 +41,11 @@ class Step:
     def __init__(self, writer: str, start: Position) -> None:
         self.writer, self.start = writer, start
         self.segno, self.offset, self.seq, self.n, self.dropped = start[:5]
-        self.logs = self.events = self.dead = self.corrupt = self.torn = 0
+        self.logs = self.events = self.dead = self.corrupt = self.torn = self.gap = 0
         self.drops: dict[str, int] = {}  # totals of the writer by "<level>/<reason>", when it said some
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
-        self._n_from_damage = -1
+        self._n_from_damage = self._n_from_gap = -1
 
     @property
     def moved(self) -> bool:
@@ -60,6 +62,9 @@ class Step:
         if self._n_from_damage >= 0:
             self.corrupt += max(1, n - self._n_from_damage - 1)
             self._n_from_damage = -1
+        if self._n_from_gap >= 0:
+            self.gap += max(0, n - self._n_from_gap - 1)
+            self._n_from_gap = -1
         if n > self.n:
             self.n = n
 
@@ -85,15 +90,22 @@ class Step:
             self.drops = drops
             self.dropped = max(self.dropped, sum(drops.values()))
 
+    def vanished(self) -> None:
+        """The segment of the position is gone with what may still have been in it; the next record's number says how much."""
+        self._n_from_gap = self.n
+
     def go_on(self, number: int) -> None:
         """Begin segment *number*."""
         self.segno, self.offset = number, 0
 
     def finish(self) -> None:
-        """Settle what is open at the end of a batch: damage with nothing numbered behind it yet is at least one record."""
+        """Settle what is open at the end of a batch: damage, or a gap, with nothing numbered behind it yet is at least one record."""
         if self._n_from_damage >= 0:
             self.corrupt += 1
             self._n_from_damage = -1
+        if self._n_from_gap >= 0:
+            self.gap += 1
+            self._n_from_gap = -1
 
     def refused(self, kinds: list[str]) -> None:
         """Count rows as dead letters that were refused after they had been counted as stored."""
@@ -132,6 +144,7 @@ class Step:
             "drops": self.drops,
             "corrupt": self.corrupt,
             "torn": self.torn,
+            "gap": self.gap,
             "closed": self.closed,
         }
 

@@ -9,9 +9,7 @@ write less and the others are not. Owns: fdatasync, control pages, the compiled 
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,10 +21,12 @@ from ..config.quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 from ..errors import SegmentError
 from ..journal import reserve
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
+from ..system import os, time
 from .acknowledged import Acknowledged
+from .hint import Hint
 from .lag import Oldest
 from .retire import retire
-from .spool import CAPTURE, Files, bytes_of, directories, look
+from .spool import CAPTURE, Files, bytes_of, directories, flush_folder, look
 
 EVERY_SECONDS = 1.0
 SHORTEST_SECONDS = 0.05  # between two looks, when the spool fills fast
@@ -59,6 +59,7 @@ class Upkeep:
 
     Attributes:
         acknowledged: what the store is known to have; the agent fills it.
+        hint: is told what is removed, before it is; the agent's.
         pressure: the highest of all users, 0 to 4.
         limits: of the node: quota, use, free room, the oldest that waits.
         disabled: the kill switch.
@@ -78,6 +79,7 @@ class Upkeep:
         self._began = time.monotonic()
         self._used = (0.0, 0)  # when, and how much was in the spool then
         self.acknowledged = Acknowledged()
+        self.hint: Hint | None = None
         self.limits = control.NO_LIMITS
         self.pressure = 0
         self.disabled = False
@@ -144,7 +146,7 @@ class Upkeep:
         total, free = disk or (0, 1 << 62)
         most, keep = quota.quota_bytes(wanted.quota, total), quota.keep_bytes(wanted.keep_free, total)
         if quota.share_used(bytes_of(found), most, free, keep) >= CROWDED:
-            freed = retire(found, self.acknowledged, spare=False)
+            freed = retire(found, self.acknowledged, spare=False, hint=self.hint)
             if freed:
                 found.clear()
                 found.update(look(folders))
@@ -209,13 +211,17 @@ class Upkeep:
 
     def _flush(self, found: dict[str, Files]) -> None:
         seen: dict[tuple[str, str, int], int] = {}
+        grown = set()
         for files in found.values():
             suffix = CAPTURE_SUFFIX if files.kind == CAPTURE else SEGMENT_SUFFIX
             for number, size in files.sizes.items():
                 key = (files.directory, files.writer, number)
-                seen[key] = size
-                if self._sizes.get(key) != size:
-                    _flush(files, segment_name(files.writer, number, suffix))
+                if key not in self._sizes:
+                    grown.add(files.directory)  # fsync(2): flushing a file does not flush its name
+                if self._sizes.get(key) == size or _flush(files, segment_name(files.writer, number, suffix)):
+                    seen[key] = size  # what could not be flushed is tried again
+        for folder in grown:
+            flush_folder(folder)
         self._sizes = seen
 
 
@@ -225,14 +231,15 @@ def _owner(folder: str) -> int:
     return int(name) if name.isdigit() else os.geteuid()
 
 
-def _flush(files: Files, name: str) -> None:
+def _flush(files: Files, name: str) -> bool:
     try:
         fd = files.open(name)
     except (OSError, SegmentError):
-        return
+        return False
     try:
         os.fdatasync(fd)
+        return True
     except OSError:
-        pass
+        return False
     finally:
         os.close(fd)

@@ -92,11 +92,15 @@ class Spooled:
 
     def _read(self) -> set[str]:
         """Read everything; return the runs that somebody may still write into."""
-        found, left = _newest(look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", ""))))
+        folders = directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", ""))
+        found, left = _newest(look(folders))
         if left:
             output.note(f"-- {output.size(left)} of older segments were not read --")
         with tempfile.TemporaryDirectory(prefix="flightlog-") as damage:  # the agent will keep it in its own place
             shipper = Shipper(_Kept(self._keep, self._learn), identity.node_name(), damage)
+            while shipper.ship(found, look_alive=True).more:
+                pass
+            found, _ = _newest(look(folders))  # who was found dead is at his end only by a later look
             while shipper.ship(found, look_alive=True).more:
                 pass
             alive = set(shipper.living_runs(found))
@@ -124,6 +128,8 @@ class Spooled:
 
 class _Kept:
     """Sink and batch in one: hands each row on, refuses nothing, remembers nothing."""
+
+    store_id = place = ""
 
     def __init__(self, keep: Callable[[str], None], learn: Callable[[dict[str, Any]], None]) -> None:
         self._keep, self._learn = keep, learn

@@ -1,47 +1,30 @@
 """How a writer's files come into the world: lock, segment, header; and the system calls behind them.
 
-Owns: open flags, descriptor placement, the choice of write call, the fork sentinel. Keeps no state.
+Owns: open flags, descriptor placement, the choice of write call. Keeps no state.
 Leaves when to do it to `journal.writer`. Functions that touch files raise OSError; the writer counts.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import mmap
-import os
 import resource
 import sys
-import time
 
 from .. import identity
+from ..system import fcntl, native, os, time
 from .encode import encode
 from .format import FORMAT_VERSION, LOCK_SUFFIX, frame, segment_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Sequence
+    from typing import Any, Callable
 
 _F_DUPFD_CLOEXEC = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)
-_MADV_WIPEONFORK = 18  # madvise(2); not exported by Python
 # statfs(2) f_type of file systems whose server may hang: nfs, smb, cifs, fuse, 9p, ceph, lustre, gpfs
 _NETWORK = frozenset(
     (0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x65735546, 0x01021997, 0x00C36400, 0x0BD00BD0, 0x47504653)
 )
 _OPEN_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-
-try:
-    if hasattr(sys, "pypy_version_info"):
-        raise ImportError  # there is no interpreter lock to keep, and ctypes is slow
-    import ctypes
-
-    # PyDLL keeps the interpreter lock during the call: beside a busy thread a call takes 2.5 us, not 140 (ADR 0002).
-    fast_write: Any = ctypes.PyDLL(None).write
-    # No argtypes: an int and a bytes object are passed right without them, and converting by them costs 0.3 us of 1.25.
-    # The length goes as a C int, which libffi extends to the register; a frame has at most 256 KB and a bit.
-    fast_write.restype = ctypes.c_ssize_t
-except (ImportError, AttributeError, OSError):
-    fast_write = None
 
 
 def plain_write(fd: int, data: bytes, length: int) -> int:
@@ -52,27 +35,9 @@ def plain_write(fd: int, data: bytes, length: int) -> int:
         return -1
 
 
-class _PidSentinel:
-    """Where memory cannot be wiped on fork: compare the pid. Costs 0.1 us."""
-
-    __slots__ = ("pid",)
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-
-    def __getitem__(self, index: int) -> int:
-        return self.pid == os.getpid()
-
-
-def fork_sentinel() -> Sequence[int]:
-    """Return something whose item 0 is true in this process and false in a child, also after a fork made in C."""
-    try:
-        page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        page.madvise(_MADV_WIPEONFORK)
-        page[0] = 1
-    except (AttributeError, OSError, ValueError):
-        return _PidSentinel()  # type: ignore[return-value]
-    return page  # type: ignore[return-value]
+def write_calls() -> tuple[Callable[[int, bytes, int], int], Callable[[int, bytes], int]]:
+    """Return the call that keeps the interpreter lock, or what stands for it, and the plain one, for a process without threads."""
+    return native.fast_write or plain_write, os.write
 
 
 def inode_of(fd: int) -> tuple[int, int] | None:
@@ -195,12 +160,6 @@ def make_segment(
 
 
 def _on_network(fd: int) -> bool:
-    if fast_write is None:
+    if native.fast_write is None:
         return False  # plain_write is used anyway
-    try:
-        buffer = ctypes.create_string_buffer(256)
-        if ctypes.CDLL(None).fstatfs(fd, buffer) != 0:
-            return False
-        return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF in _NETWORK
-    except (AttributeError, OSError):
-        return False
+    return native.file_system_type(fd) in _NETWORK

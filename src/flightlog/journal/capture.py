@@ -10,12 +10,10 @@ Owns: files and rotation. Leaves moving bytes to `process`, and making lines of 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import struct
-import time
 
 from .. import identity
+from ..system import fcntl, os, time
 from . import reserve
 from .encode import encode
 from .format import (

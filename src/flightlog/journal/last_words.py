@@ -7,8 +7,7 @@ time may be in `write` (`writer` sees to that). Owns: the frames of drops, enter
 
 from __future__ import annotations
 
-import os
-
+from ..system import os
 from . import birth, reserve
 from .encode import encode
 from .format import FRAME_HEAD_BYTES, SPARE_SUFFIX, frame, segment_name

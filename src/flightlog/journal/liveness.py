@@ -6,10 +6,8 @@ lock, and a pid from another namespace or boot says nothing. Leaves reading the 
 
 from __future__ import annotations
 
-import fcntl
-import os
-
 from .. import identity
+from ..system import fcntl, os
 from .format import LOCK_SUFFIX
 
 

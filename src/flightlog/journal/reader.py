@@ -8,11 +8,11 @@ Leaves to the caller whether a bad tail is torn (its writer is dead), still bein
 
 from __future__ import annotations
 
-import os
 import stat
 from zlib import crc32
 
 from ..errors import SegmentError
+from ..system import os
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, MAX_PAYLOAD_BYTES, TAG
 
 TYPE_CHECKING = False
@@ -37,12 +37,15 @@ class Chunk:
             and none follows: torn, or being written), `damage` (bad bytes from `next` up to `resume`, a valid frame behind).
         next: offset from which to read on.
         resume: where the damage ends.
+        short: of a `partial`: whether it is the beginning of a frame, as a call that never returned leaves it.
     """
 
-    __slots__ = ("frames", "next", "resume", "stop")
+    __slots__ = ("frames", "next", "resume", "short", "stop")
 
-    def __init__(self, frames: list[tuple[int, int, bytes]], stop: str, next_: int, resume: int = 0) -> None:
-        self.frames, self.stop, self.next, self.resume = frames, stop, next_, resume
+    def __init__(
+        self, frames: list[tuple[int, int, bytes]], stop: str, next_: int, resume: int = 0, short: bool = False
+    ) -> None:
+        self.frames, self.stop, self.next, self.resume, self.short = frames, stop, next_, resume, short
 
 
 def open_segment(path: str, owner: int | None = None) -> int:
@@ -88,7 +91,7 @@ def read_chunk(fd: int, salt: int, offset: int, limit: int = BLOCK_BYTES) -> Chu
         return Chunk(frames, DAMAGE, offset + position, offset + resume)
     if not whole:  # a long stretch of damage: leave one frame's length unjudged
         return Chunk(frames, DAMAGE, offset + position, offset + len(data) - MAX_FRAME_BYTES)
-    return Chunk(frames, PARTIAL, offset + position, offset + len(data))
+    return Chunk(frames, PARTIAL, offset + position, offset + len(data), _is_beginning(data, position))
 
 
 def walk(data: bytes, salt: int, base: int, limit: int) -> tuple[list[tuple[int, int, bytes]], int]:
@@ -126,6 +129,15 @@ def _valid(data: bytes, position: int, salt: int) -> int:
     for start in range(position + FRAME_HEAD_BYTES, end, CRC_PIECE_BYTES):
         value = crc32(view[start : min(end, start + CRC_PIECE_BYTES)], value)
     return end if value ^ (n & 0xFFFFFFFF) == crc else 0
+
+
+def _is_beginning(data: bytes, position: int) -> bool:
+    """Tell whether *data* from *position* on can be the first bytes of a frame, and not all of them."""
+    there = len(data) - position
+    if there < FRAME_HEAD_BYTES:
+        return there < 8 or data[position + 7] == TAG
+    length = _unpack(data, position)[1] & 0xFFFFFF
+    return data[position + 7] == TAG and length <= MAX_PAYLOAD_BYTES and there < FRAME_HEAD_BYTES + length
 
 
 def _resync(data: bytes, position: int, salt: int) -> int:

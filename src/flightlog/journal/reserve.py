@@ -14,12 +14,11 @@ Owns: slots. Leaves frames to `writer` and bytes of captures to `capture`.
 from __future__ import annotations
 
 import json
-import os
 import stat
-import time
 
 from .. import identity
 from ..config import quota
+from ..system import os, time
 from .encode import encode
 from .format import SPARE_SUFFIX
 

@@ -7,10 +7,10 @@ Owns: these fields, the lock, and which descriptor is written to. Leaves when to
 from __future__ import annotations
 
 import itertools
-import os
 from zlib import crc32
 
 from .. import identity
+from ..system import native, os
 from . import birth
 from .drops import Drops
 
@@ -34,6 +34,7 @@ class State:
         "slow",
         "turns",
         "write",
+        "write_alone",
         "writer",
     )
 
@@ -52,8 +53,8 @@ class State:
         self.turns: dict[int, tuple[int, object]] = {}
         self.drops = Drops()
         self.on_reserve = False  # fd is a slot of the reserve: for last words only
-        self.same_process = birth.fork_sentinel()
-        self.write = birth.fast_write or birth.plain_write
+        self.same_process = native.fork_sentinel()
+        self.write, self.write_alone = birth.write_calls()
 
     def lock(self, directory: str) -> None:
         """Have the lock that says that this writer lives. Raises OSError."""

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import _thread
 import atexit
-import os
 import threading
-import time
 from zlib import crc32
 
 from .. import identity
+from ..system import os, time
 from . import birth, last_words, reserve
 from .drops import UNWRITABLE
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, frame
@@ -38,7 +37,6 @@ WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
-_os_write = os.write
 _companions = _thread._count  # how many threads this process has besides the main one
 _HEAD = FRAME_HEAD_BYTES
 _TAG = TAG << 24
@@ -105,7 +103,9 @@ class Writer:
         frame = _pack(crc32(payload, state.salt) ^ n, _TAG | length, n) + payload
         try:
             # With company, giving the interpreter lock up would cost 5 ms; alone it costs nothing, and os.write is the faster call.
-            written = state.write(state.fd, frame, length + _HEAD) if _companions() else _os_write(state.fd, frame)
+            written = (
+                state.write(state.fd, frame, length + _HEAD) if _companions() else state.write_alone(state.fd, frame)
+            )
         except OSError:
             written = -1
         if written != length + _HEAD:

@@ -83,6 +83,7 @@ class _Row(NamedTuple):
     dropped: int
     corrupt: int
     torn: int
+    gap: int
     closed: bool
     rows: int
     numbers: int
@@ -132,12 +133,12 @@ def _judge(row: _Row, node: str, pending: Mapping[str, int], lost: Mapping[tuple
         kind=row.kind,
         run=row.run,
         pipeline=row.pipeline,
-        written=row.stored + row.dead + row.dropped + row.corrupt,
+        written=row.stored + row.dead + row.dropped + row.corrupt + row.gap,
         stored=row.numbers,
         dead=row.letters,
         dropped=row.dropped,
         corrupt=row.corrupt,
-        missing=max(0, row.stored - row.numbers) + max(0, row.dead - row.letters),
+        missing=max(0, row.stored - row.numbers) + max(0, row.dead - row.letters) + row.gap,
         duplicates=row.rows - row.numbers,
         torn_bytes=row.torn,
         pending_bytes=waiting,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import psycopg
 
 from .._version import __version__
-from ..errors import CommitUnknown, Fenced, SinkError, SinkUnavailable
+from ..errors import CommitUnknown, Fenced, PositionConflict, SinkError, SinkUnavailable
 from . import partitions, roles
-from .db import Connection, connect, translate
+from .db import Connection, connect, masked, translate
 from .queries import named
 
 
@@ -42,6 +42,7 @@ class PostgresSink:
 
     def __init__(self, dsn: str, role: str = roles.WRITER) -> None:
         self.dsn = dsn
+        self.place = masked(dsn)
         self.role = role
         self.node = ""
         self.epoch = 0
@@ -206,6 +207,8 @@ class PostgresBatch:
                 cursor.executemany(
                     self._sql["dead_letter"].encode(), [dict(letter._asdict(), node=self._node) for letter in letters]
                 )
+        except psycopg.errors.UniqueViolation as problem:  # somebody else has shipped these
+            raise PositionConflict("a refused record is kept already", "positions are read back", "FL002") from problem
         except psycopg.Error as problem:
             raise translate(problem, "cannot keep refused records") from problem
 

@@ -101,10 +101,10 @@ def company(request):
 @pytest.mark.parametrize("which", ["os.write", "ctypes"])
 def test_the_faster_call_is_made_while_it_may_be(tmp_path, monkeypatch, which):
     calls = []
-    real = writer_module._os_write
-    monkeypatch.setattr(writer_module, "_os_write", lambda fd, data: calls.append("os.write") or real(fd, data))
     monkeypatch.setattr(writer_module, "_companions", lambda: int(which == "ctypes"))
     writer = Writer(str(tmp_path))
+    real = writer._state.write_alone
+    writer._state.write_alone = lambda fd, data: calls.append("os.write") or real(fd, data)
     writer._state.write = lambda fd, data, size: calls.append("ctypes") or birth.plain_write(fd, data, size)
     assert [writer.append(b"{}"), writer.append(b"{}")] == [1, 2]
     assert calls[-1] == which

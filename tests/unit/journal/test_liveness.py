@@ -97,6 +97,15 @@ def test_lock_is_not_kept_by_a_forked_child(tmp_path, start):
     assert not alive(tmp_path, head)
 
 
+def test_lock_is_not_kept_by_a_child_that_was_forked_in_c(tmp_path, start):
+    """No hook of Python's runs there, and nothing is closed."""
+    process = start("import ctypes; c = ctypes.CDLL(None)\nif c.fork() == 0:\n    c.read(0, b' ', 1); c._exit(0)")
+    head = head_of(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not alive(tmp_path, head)
+
+
 def test_own_writer_lives_without_its_lock_being_touched(tmp_path):
     writer = Writer(str(tmp_path))
     writer.append(b"{}")

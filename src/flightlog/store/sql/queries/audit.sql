@@ -40,7 +40,7 @@ WITH chosen AS (
     SELECT DISTINCT ON (writer_id) writer_id, to_segno, to_offset, to_seq FROM pipeline_ship_ledger
      WHERE writer_id IN (SELECT writer_id FROM chosen) ORDER BY writer_id, day DESC
 )
-SELECT replace(w.writer_id::text, '-', ''), w.node, w.kind, w.run_id, r.pipeline, w.stored, w.dead, w.dropped, w.corrupt, w.torn,
+SELECT replace(w.writer_id::text, '-', ''), w.node, w.kind, w.run_id, r.pipeline, w.stored, w.dead, w.dropped, w.corrupt, w.torn, w.gap,
        w.closed_at IS NOT NULL, coalesce(c.rows, 0), coalesce(c.numbers, 0), coalesce(d.letters, 0), coalesce(s.seams, 1),
        (e.to_segno, e.to_offset, e.to_seq) IS DISTINCT FROM (w.segno, w.byte_offset, w.next_seq),
        w.next_seq <> 1 + w.stored + w.dead OR coalesce(c.highest >= w.next_seq, false),

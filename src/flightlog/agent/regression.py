@@ -1,0 +1,135 @@
+"""A store that has lost its memory: restored from a backup, failed over to a replica that lagged, made anew, or crashed behind an early answer.
+
+Its positions went back together with its rows, so whatever still lies in the spool is shipped again by itself. What does not is a gap: it is
+declared per writer, in the transaction that moves the writer's position behind it, so that an audit shows it as missing.
+Invariants: declared once, whoever dies when; a gap is never smaller than what is known to be gone. Owns: recognising, and declaring gaps.
+Leaves what was acknowledged to `hint`, telling people to `notice`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..errors import SegmentError
+from ..journal import reader
+from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
+from ..system import os
+from .hint import Hint, Known
+from .sink import Position, Sink
+from .spool import CAPTURE, Files
+from .step import Step
+
+CHUNK = 500  # writers asked about or moved at once
+NO_RUN = "0" * 26
+
+
+class Regression(NamedTuple):
+    """What a store has lost.
+
+    Attributes:
+        renewed: whether it is another store under the same name.
+        writers: how many were further than it knows, as far as is remembered.
+        gone: how many of them have nothing, or not the beginning, in the spool any more.
+        records: at least so many records are lost.
+        steps: what has to be declared: (writer's step, what is known of it).
+    """
+
+    renewed: bool
+    writers: int
+    gone: int
+    records: int
+    steps: list[tuple[Step, Known]]
+
+
+def recognise(sink: Sink, hint: Hint, found: dict[str, Files]) -> Regression | None:
+    """Compare what the store says with what it had acknowledged; None when it has lost nothing. Changes nothing. Raises SinkError."""
+    if sink.place != hint.place:
+        return None  # another place: nothing was promised there
+    renewed = sink.store_id != hint.store
+    newest = {known.writer: known for known in hint.newest()}
+    if not renewed and not _behind(sink, list(newest.values())):
+        return None
+    behind = _behind(sink, list({**hint.removed(), **newest}.values()))
+    if not behind:
+        return None  # it has everything: what is remembered here is older than the last time this was looked at
+    steps = []
+    for known, position in behind:
+        step = _declared(known, position, found.get(known.writer))
+        if step is not None:
+            steps.append((step, known))
+    return Regression(renewed, len(behind), len(steps), sum(step.gap for step, _ in steps), steps)
+
+
+def declare(sink: Sink, regression: Regression, now_ns: int) -> None:
+    """Move the writers that lost records behind their gaps. Raises SinkError; some may be moved then, and are not behind any more."""
+    opened = datetime.datetime.fromtimestamp(now_ns / 1e9, datetime.timezone.utc).isoformat()
+    nothing: dict[str, Any] = {}
+    for first in range(0, len(regression.steps), CHUNK):
+        batch = sink.begin()
+        try:
+            batch.advance(
+                [
+                    step.advance(known.kind, known.run or NO_RUN, nothing, opened)
+                    for step, known in regression.steps[first : first + CHUNK]
+                ],
+                [],
+            )
+            batch.commit()
+        except BaseException:
+            batch.abort()
+            raise
+
+
+def _behind(sink: Sink, known: Sequence[Known]) -> list[tuple[Known, Position]]:
+    """Return those of *known* that the store knows less of, with what it does know."""
+    behind = []
+    for first in range(0, len(known), CHUNK):
+        chunk = known[first : first + CHUNK]
+        stored = sink.positions([item.writer for item in chunk])
+        for item in chunk:
+            position = Position(*stored[item.writer]) if item.writer in stored else Position()
+            if position[:2] < item.position[:2] or (item.position.closed and not position.closed):
+                behind.append((item, position))
+    return behind
+
+
+def _declared(known: Known, position: Position, files: Files | None) -> Step | None:
+    """Return the step over what is gone of one writer; None when the spool still has everything from *position* on."""
+    sizes = files.sizes if files is not None else {}
+    if position.segno in sizes:
+        return None
+    step = Step(known.writer, position)
+    retained = min((number for number in sizes if number > position.segno), default=None)
+    if files is None or retained is None:
+        step.segno, step.offset = max(known.position[:2], position[:2])
+        step.n, step.closed = max(known.position.n, position.n), True
+        step.gap = max(0, known.position.seq - position.seq)
+        return step
+    step.segno, step.offset = retained, 0
+    if known.kind == CAPTURE:
+        step.gap = 1
+    else:
+        first = _first_number(files, retained)
+        step.gap = 1 if first is None else first - position.n - 1
+        if step.gap <= 0:
+            return None  # a birth that failed: there was nothing in between
+        if first is not None:
+            step.n = first - 1
+    return step
+
+
+def _first_number(files: Files, number: int) -> int | None:
+    """Return the number of the first record in a segment, None when there is none to be read."""
+    try:
+        fd = files.open(segment_name(files.writer, number, SEGMENT_SUFFIX))
+    except (OSError, SegmentError):
+        return None
+    try:
+        frames = reader.read_chunk(fd, salt_of(files.writer), 0, 8192).frames
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return frames[1][1] if len(frames) > 1 else None

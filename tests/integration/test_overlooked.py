@@ -1,0 +1,62 @@
+"""A directory that is read while files are made in it may show a later segment and not an earlier one; nothing is passed over for that."""
+
+import json
+import os
+
+import pytest
+
+from flightlog import identity
+from flightlog.agent.spool import look
+from flightlog.journal.format import segment_name
+from integration.shipping import NODE, log, messages, segment, ship_all, shipper_for, spool_of
+
+
+def journal(spool):
+    run, writer = identity.new_ulid(), identity.new_writer_id()
+    for number in range(3):
+        segment(spool, writer, number, [log(run, f"line {number}")], number + 1, run=run)
+    return writer
+
+
+def capture(spool):
+    writer = identity.new_writer_id()
+    meta = {
+        "k": "capture",
+        "v": 1,
+        "writer": writer,
+        "stream": "stdout",
+        "run": identity.new_ulid(),
+        "pipeline": "p",
+        "node": NODE,
+    }
+    meta.update(boot="0" * 32, uid=os.geteuid(), pid=0, keeper=[1, 1], t=1)
+    with open(os.path.join(spool, writer + ".meta"), "w") as file:
+        json.dump(meta, file)
+    for number in range(3):
+        with open(os.path.join(spool, segment_name(writer, number, ".cap")), "w") as file:
+            file.write(f"line {number}\n")
+    return writer
+
+
+@pytest.mark.parametrize("write", [journal, capture])
+@pytest.mark.parametrize("unseen", [0, 1])
+def test_a_segment_that_was_not_seen_is_waited_for(dsn, home, write, unseen):
+    spool = spool_of(home)
+    writer = write(spool)
+    found = look([spool])
+    del found[writer].sizes[unseen]
+    shipper = shipper_for(dsn, home)
+    for _ in range(3):
+        shipper.ship(found, look_alive=False)
+    assert messages(dsn) == [f"line {number}" for number in range(unseen)]
+    ship_all(shipper, spool)
+    assert messages(dsn) == ["line 0", "line 1", "line 2"]
+
+
+def test_numbers_that_somebody_made_up_cost_no_time(dsn, home):
+    spool = spool_of(home)
+    run, writer = identity.new_ulid(), identity.new_writer_id()
+    segment(spool, writer, 0, [log(run, "a")], run=run)
+    segment(spool, writer, 10**17, [log(run, "b")], 2, run=run)
+    ship_all(shipper_for(dsn, home), spool)
+    assert messages(dsn) == ["a", "b"]

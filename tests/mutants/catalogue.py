@@ -1,0 +1,249 @@
+"""The rules of delivery, broken one at a time, and the test that must notice. `make mutants` breaks a copy and runs the test.
+
+A mutant is a list of replacements (file, what stands there, what stands there instead); what stands there must be found, so that a mutant cannot
+quietly stop being one. `quick` ones run in `make test`.
+"""
+
+from typing import NamedTuple
+
+SIM = "tests/simulation/test_regressions.py::test_history"
+SHIP = "tests/integration/test_shipper.py::"
+COMMIT = "store/sql/migrations/0007_pre_remember_gaps.sql"
+
+
+class Mutant(NamedTuple):
+    """One broken rule. `edits`: (file under src/flightlog, old, new); every place where *old* stands is changed. `test`: what must turn red."""
+
+    name: str
+    edits: list
+    test: str
+    quick: bool = False
+
+
+MUTANTS = [
+    Mutant(
+        "checksums are not looked at",
+        [("journal/reader.py", "        if crc32(payload, salt) ^ (n & 0xFFFFFFFF) != crc:\n            break\n", "")],
+        "tests/unit/journal/test_frames.py::test_one_flipped_byte_costs_one_record_and_is_declared",
+        quick=True,
+    ),
+    Mutant(
+        "frames of every writer pass for one's own",
+        [
+            ("journal/reader.py", "crc32(payload, salt) ^", "crc32(payload) ^"),
+            ("journal/reader.py", "    value = salt\n", "    value = 0\n"),
+            ("journal/format.py", "        return crc32(payload, salt) ^", "        return crc32(payload) ^"),
+        ],
+        "tests/unit/journal/test_frames.py::test_frame_of_another_writer_inside_a_message_is_not_believed",
+    ),
+    Mutant(
+        "reading stops at the first bad frame",
+        [("journal/reader.py", "    budget = RESYNC_BUDGET_BYTES\n", "    budget = 0\n")],
+        SHIP + "test_damage_is_declared_kept_and_passed",
+    ),
+    Mutant(
+        "any bad end is a torn one",
+        [("agent/journal_tail.py", "chunk.stop == reader.PARTIAL and chunk.short", "chunk.stop == reader.PARTIAL")],
+        SIM + "[a last record that was damaged passed for one that was never written]",
+        quick=True,
+    ),
+    Mutant(
+        "damage is not kept",
+        [("agent/step.py", "    folder = os.path.join(home, \"quarantine\")\n", "    return\n")],
+        SHIP + "test_damage_is_declared_kept_and_passed",
+    ),
+    Mutant(
+        "a frame is written in two parts",
+        [
+            (
+                "journal/writer.py",
+                "                state.write(state.fd, frame, length + _HEAD) if _companions() else state.write_alone(state.fd, frame)\n",
+                "                state.write(state.fd, frame[:20], 20) + state.write(state.fd, frame[20:], length + _HEAD - 20)\n",
+            )
+        ],
+        SIM + "[threads take turns at each system call]",
+    ),
+    Mutant(
+        "a forked child goes on with its parent's writer",
+        [
+            ("journal/writer.py", "        if not state.same_process[0]:", "        if False:"),
+            ("journal/writer.py", "    for writer in _writers:\n        writer._renew()", "    pass"),
+        ],
+        "tests/unit/journal/test_frames.py::test_forked_child_has_a_writer_of_its_own",
+    ),
+    Mutant(
+        "a drop is not declared",
+        [("journal/drops.py", "        self.owed = True\n", "")],
+        SIM + "[drops are declared with the next record that is accepted]",
+    ),
+    Mutant(
+        "drops are declared behind half a frame",
+        [
+            ("journal/writer.py", "        if (state.bad or state.fd < 0) and not self._rotate(state):", "        if False:"),
+            ("journal/writer.py", "        elif state is self._state and not state.bad:", "        else:"),
+        ],
+        SIM + "[drops declared behind half a frame, which then looked like damage]",
+    ),
+    Mutant(
+        "the writer's lock is one that children inherit",
+        [
+            ("journal/birth.py", "fcntl.lockf(fd, fcntl.LOCK_EX", "fcntl.flock(fd, fcntl.LOCK_EX"),
+            ("journal/liveness.py", "fcntl.lockf(fd, fcntl.LOCK_SH", "fcntl.flock(fd, fcntl.LOCK_SH"),
+        ],
+        "tests/unit/journal/test_liveness.py::test_lock_is_not_kept_by_a_child_that_was_forked_in_c",
+    ),
+    Mutant(
+        "liveness is looked at after the last read",
+        [
+            ("agent/shipper.py", "alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True", "alive = not look_alive"),
+            ("agent/journal_tail.py", "                if over and later is None:\n", "                if later is None and not self.look_alive(files):\n"),
+        ],
+        SIM + "[a last word between the last read and the look at its writer]",
+    ),
+    Mutant(
+        "a writer is closed by a look from before its death",
+        [
+            ("agent/journal_tail.py", "        over = self._dead and not self.wants_a_look(files)\n", "        over = self._dead\n"),
+        ],
+        SIM + "[a segment that was born and left between the look at the spool and the look at its writer]",
+    ),
+    Mutant(
+        "a segment is left while something may still come to it",
+        [("agent/journal_tail.py", "len(reader.read_chunk(fd, self._salt, 0, 8192).frames) >= 2", "True")],
+        SHIP + "test_a_segment_is_not_left_while_something_may_still_come_to_it",
+    ),
+    Mutant(
+        "a segment that was not seen is passed over",
+        [("agent/spool.py", "        suffix = CAPTURE_SUFFIX if self.kind == CAPTURE else SEGMENT_SUFFIX\n", "        return False\n")],
+        "tests/integration/test_overlooked.py::test_a_segment_that_was_not_seen_is_waited_for",
+    ),
+    Mutant(
+        "epochs are not compared",
+        [(COMMIT, "IS DISTINCT FROM p_epoch THEN", "IS NULL THEN")],
+        SHIP + "test_a_zombie_that_reconnected_by_itself_is_refused",
+    ),
+    Mutant(
+        "a second agent gets the epoch of the first",
+        [("store/sql/migrations/0004_pre_restrict_shipping_functions.sql", "SET epoch = a.epoch + 1,", "SET epoch = a.epoch,")],
+        SHIP + "test_a_zombie_that_reconnected_by_itself_is_refused",
+    ),
+    Mutant(
+        "the old agent's session is not ended",
+        [("store/sql/migrations/0004_pre_restrict_shipping_functions.sql", "PERFORM pg_terminate_backend(s.pid, 5000)", "PERFORM s.pid")],
+        "tests/integration/test_zombie.py::test_a_zombie_with_an_open_batch_is_ended",
+    ),
+    Mutant(
+        "a position that moved is reported by no error",
+        [(COMMIT, "    IF changed <> wanted THEN\n        RAISE EXCEPTION '%% of %% writers", "    IF false THEN\n        RAISE EXCEPTION '%% of %% writers")],
+        SHIP + "test_a_new_writer_must_begin_at_the_beginning",
+    ),
+    Mutant(
+        "the position moves in another transaction than its rows",
+        [("store/ingest.py", '        values = {\n            "node": self._node,\n', '        self._connection.commit()\n        values = {\n            "node": self._node,\n')],
+        "tests/faults/test_killed_agents.py::test_killed_at[after_ship_commit]",
+    ),
+    Mutant(
+        "a batch that does not add up is stored",
+        [(COMMIT, "w.to_seq <> w.seq + w.logs + w.events + w.dead", "false")],
+        SHIP + "test_a_batch_that_does_not_add_up_is_refused",
+    ),
+    Mutant(
+        "a seam of the ledger stops no batch",
+        [(COMMIT, "    IF changed <> wanted THEN\n        RAISE EXCEPTION 'the ledger", "    IF false THEN\n        RAISE EXCEPTION 'the ledger")],
+        "tests/integration/test_store_gaps.py::test_a_ledger_that_ends_elsewhere_stops_the_batch",
+    ),
+    Mutant(
+        "the audit does not look at seams",
+        [("query/audit.py", "    if row.seams:", "    if False:")],
+        "tests/integration/test_query_audit.py::test_a_broken_ledger_proves_nothing",
+    ),
+    Mutant(
+        "the audit passes over gaps",
+        [("query/audit.py", " + row.gap,\n        duplicates", ",\n        duplicates")],
+        "tests/integration/test_store_gaps.py::test_a_declared_gap_is_missing_in_the_audit",
+    ),
+    Mutant(
+        "the ledger believes the server's clock",
+        [(COMMIT, "greatest(today, (SELECT max(d.day) FROM pipeline_ship_ledger d WHERE d.writer_id = w.writer))", "today")],
+        "tests/integration/test_store_gaps.py::test_the_servers_clock_is_put_back_over_midnight",
+    ),
+    Mutant(
+        "a row that was refused is counted as stored",
+        [("agent/step.py", "        for kind in kinds:\n", "        for kind in []:\n")],
+        SHIP + "test_poison_goes_into_dead_letters_and_its_neighbours_are_stored",
+    ),
+    Mutant(
+        "a row that was refused is counted as a line of its run",
+        [("agent/batch.py", "                self.runs[run].refused(", "                len(()) and self.runs[run].refused(")],
+        SIM + "[refused rows were counted as lines of their run]",
+    ),
+    Mutant(
+        "an unknown commit passes for done",
+        [
+            (
+                "agent/shipper.py",
+                "        transaction.commit()\n",
+                "        try:\n            transaction.commit()\n        except Exception:\n            pass\n",
+            )
+        ],
+        SIM + "[a commit that never arrived, and a spool that is short of room]",
+    ),
+    Mutant(
+        "the segment that is being read is removed",
+        [("agent/retire.py", "number < position.segno", "number <= position.segno")],
+        SIM + "[segments are removed behind a writer that lives]",
+        quick=True,
+    ),
+    Mutant(
+        "what is acknowledged is removed at once",
+        [("agent/retire.py", "old_enough = abs(now - youngest) >", "old_enough = True or 0 >")],
+        "tests/faults/test_lost_memory.py::test_40_a_new_empty_database_under_the_same_name",
+    ),
+    Mutant(
+        "files of the future are kept",
+        [("agent/retire.py", "abs(now - youngest)", "(now - youngest)")],
+        SIM + "[files of the future were never removed]",
+    ),
+    Mutant(
+        "a flush forgets the names",
+        [("agent/upkeep.py", "            flush_folder(folder)\n", "            pass\n")],
+        SIM + "[the name of a new segment was not flushed with its content]",
+        quick=True,
+    ),
+    Mutant(
+        "a store that lost its memory is not recognised",
+        [("agent/regression.py", "    if sink.place != hint.place:\n", "    if True:\n")],
+        "tests/faults/test_lost_memory.py::test_39_a_database_restored_from_an_earlier_copy",
+    ),
+    Mutant(
+        "another store under the same name is not noticed",
+        [("agent/regression.py", "    if not renewed and not _behind(", "    if not _behind("),
+         ("agent/regression.py", "renewed = sink.store_id != hint.store", "renewed = False")],
+        "tests/faults/test_lost_memory.py::test_40_a_new_empty_database_under_the_same_name",
+    ),
+    Mutant(
+        "a store elsewhere is blamed for what it never had",
+        [("agent/regression.py", "    if sink.place != hint.place:\n", "    if False:\n")],
+        "tests/faults/test_lost_memory.py::test_another_database_on_purpose_is_no_loss",
+    ),
+    Mutant(
+        "what is removed is not written down",
+        [("agent/retire.py", "            hint.removing(", "            list(")],
+        SIM + "[partly removed, a new database, a power cut that takes half of what was remembered]",
+    ),
+    Mutant(
+        "a gap is not declared",
+        [("agent/step.py", '            "gap": self.gap,\n', '            "gap": 0,\n')],
+        SIM + "[removed, and then the database was restored]",
+    ),
+    Mutant(
+        "a segment that vanished under the position is passed over",
+        [("agent/journal_tail.py", "                step.vanished()\n", "                pass\n")],
+        "tests/integration/test_store_gaps.py::test_a_segment_that_vanished_under_the_position_is_a_gap",
+    ),
+    Mutant(
+        "a bad sector holds up every writer",
+        [("agent/shipper.py", "                    self.unreadable[tail.writer] = str(problem)\n                    continue\n", "                    raise\n")],
+        "tests/simulation/test_isolation.py::test_a_bad_sector_holds_up_one_writer_only",
+    ),
+]  # fmt: skip
