@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench faults dev clean needs
+.PHONY: help demo test test-newest lint bench faults dev clean needs inject
 help:
 	@sed -n '2,4p' Makefile
 
@@ -79,6 +79,10 @@ faults: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+# The injected sitecustomize as PYTHONPATH names it: in a zip, uncompressed and without times, so that the same source makes the same bytes.
+inject: $(VENV)/.base
+	$(BIN)/python -c 'import zipfile as z; f = z.ZipFile("src/flightlog/sdk/inject.zip", "w"); f.writestr(z.ZipInfo("sitecustomize.py"), open("src/flightlog/sdk/inject/sitecustomize.py", "rb").read()); f.close()'
 
 dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(PIP) install pre-commit
