@@ -8,7 +8,6 @@ Invariants: a record that cannot be written changes nothing for the command; whe
 from __future__ import annotations
 
 import os
-import resource
 import time
 
 from .. import identity, records
@@ -25,22 +24,8 @@ if TYPE_CHECKING:
     from .setup import Setup
 
 CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
-HEADER_BYTES = 640  # of a segment, with room for long names
-# What an event keeps where a file cannot hold all of it; what is not named here goes first.
-ESSENTIAL = (
-    "wait_status",
-    "status",
-    "exit_code",
-    "term_signal",
-    "by",
-    "pipeline",
-    "kind",
-    "attempt",
-    "pid",
-    "start",
-    "writer",
-    "stream",
-)
+# What an event keeps first where a file cannot hold all of it.
+ESSENTIAL = ("status", "exit_code", "term_signal", "wait_status", "pipeline", "writer", "stream", "kind", "lost", "by")
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
 _FINAL = frozenset((records.RUN_ENDED, KEEPER_DIED, SHIM_DIED))
 
@@ -62,9 +47,9 @@ class Report:
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
         payload = encode(records.event(name, self._setup.spec.run, data))
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if limit != resource.RLIM_INFINITY and len(payload) + HEADER_BYTES > limit:
-            payload = self._short(name, data, limit - HEADER_BYTES)
+        room = self._writer.largest()
+        if len(payload) > room:
+            payload = self._short(name, data, room)
         self._writer.append(payload, records.CRITICAL, name in _FINAL)
 
     def say(self, message: str, data: dict[str, Any]) -> None:
@@ -86,18 +71,19 @@ class Report:
         self._writer.close()
 
     def _short(self, name: str, data: dict[str, Any], room: int) -> bytes:
-        """Return as much of an event as fits into *room* bytes, at least its first essential fact."""
-        kept: dict[str, Any] = {"cut": True}
+        """Return as much of an event as fits into *room* bytes, what matters most first."""
         if "captures" in data:
-            kept["lost"] = sum(capture["lost"] for capture in data["captures"])
-        payload = b""
-        for key in ESSENTIAL:
-            if key in data:
-                longer = encode(records.event(name, self._setup.spec.run, {**kept, key: data[key]}))
-                if payload and len(longer) > room:
-                    break
-                payload, kept = longer, {**kept, key: data[key]}
-        return payload or encode(records.event(name, self._setup.spec.run, kept))
+            data = {**data, "lost": sum([capture["lost"] for capture in data["captures"]])}
+        kept: dict[str, Any] = {}
+        payload = encode(records.event(name, self._setup.spec.run, kept))
+        for key in (*ESSENTIAL, *sorted(set(data) - set(ESSENTIAL)), "cut"):
+            value = True if key == "cut" else data.get(key)
+            if value is None:
+                continue
+            longer = encode(records.event(name, self._setup.spec.run, {**kept, key: value}))
+            if len(longer) <= room:
+                payload, kept = longer, {**kept, key: value}
+        return payload
 
     def started(self, child: int) -> None:
         """Say that the command was started as process *child*."""

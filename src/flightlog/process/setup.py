@@ -7,7 +7,9 @@ the keeper.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 
 from .. import identity
 from ..config.compiled import Compiled, path_for
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .signals import Inherited
     from .spec import RunSpec
 
+LEAST_BYTES = 512  # what a segment needs that says how the command ended
 NAMES = {1: "stdout", 2: "stderr"}
 
 
@@ -56,6 +59,9 @@ class Setup:
         self.extra = inherited_numbers()
         self.parked = park_low_numbers()
         limits.lift()
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if 0 <= limit < LEAST_BYTES and limit != resource.RLIM_INFINITY:
+            raise OSError(errno.EFBIG, "files may have %d bytes only (ulimit -f)" % limit)
         self.released = False  # the keeper has let go of what only the command needs
         self.keeper = os.getpid()
         self.keeper_start = identity.process_start_time(self.keeper)
