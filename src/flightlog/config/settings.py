@@ -176,9 +176,15 @@ def load(path: str | None = None) -> Settings:
             raise _wrong(
                 path, key, item, str(problem), "docs/reference/configuration.md says what it takes"
             ) from problem
-    if path and not switch.file_enabled(path):
+    obeyed = switch.file_enabled(path)
+    if not obeyed:
         chosen["monitoring"]["enabled"] = False
     database, warnings = _database(path, chosen.pop("database"))
+    if obeyed and not chosen["monitoring"].get("enabled", True):
+        remedy = "write `enabled: false` below `monitoring:`"
+        warnings += (
+            f"{path}: monitoring is switched off in a way that nobody obeys, by an alias or a `?` (try: {remedy})",
+        )
     made: dict[str, Any] = {}
     for section, make in _SECTIONS.items():  # those inside others come first
         if section in chosen:
