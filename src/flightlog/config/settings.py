@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .. import identity
 from ..errors import ConfigError
 from . import dsn, switch, values
 from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
@@ -232,7 +233,7 @@ def _database(path: str, given: dict[str, Any]) -> tuple[Database, tuple[str, ..
 def _names_a_database(path: str) -> bool:
     """Tell whether a file that is no config file was to name a database."""
     try:
-        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", switch.read_plain(path)) is not None
+        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", identity.read_plain(path)) is not None
     except (OSError, ValueError):
         return os.path.exists(path)
 

@@ -11,10 +11,8 @@ Last match wins. Standard library only; never raises.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 
 from .. import identity
 from . import flow
@@ -139,32 +137,12 @@ def _truth(word: str) -> bool:
     return word.lower() in TRUE
 
 
-def read_plain(path: str, limit: int = MAX_BYTES) -> bytes:
-    """Return the first *limit* bytes of a regular file. Raises OSError, also for anything else: reading a fifo would wait for a writer,
-    reading /dev/stdin would take away what is meant for the command.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file", path)
-        parts = []
-        while limit > 0:
-            part = os.read(fd, limit)
-            if not part:
-                break
-            parts.append(part)
-            limit -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
 def file_enabled(path: str) -> bool:
     """Tell whether the config file *path* leaves monitoring on: yes when there is none, or it cannot be read."""
     if not path:
         return True
     try:
-        text = read_plain(path).decode("utf-8-sig", "replace")
+        text = identity.read_plain(path).decode("utf-8-sig", "replace")
     except (OSError, ValueError):
         return True
     return enabled(text) is not False
@@ -191,7 +169,7 @@ def find_config() -> str:
 
 def _is_ours(path: str) -> bool:
     try:
-        text = read_plain(path)
+        text = identity.read_plain(path)
     except (OSError, ValueError):
         return False
     if _OURS.search(text):

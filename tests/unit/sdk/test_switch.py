@@ -10,6 +10,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from flightlog import identity
 from flightlog.config.settings import load
 from flightlog.config.switch import FALSE, TRUE, enabled, file_enabled, find_config
 from flightlog.errors import ConfigError
@@ -286,3 +287,10 @@ def test_what_only_yaml_understands_is_told(tmp_path):
         assert file_enabled(str(config))
         (warning,) = load(str(config)).warnings
         assert "nobody obeys" in warning and "write `enabled: false` below `monitoring:`" in warning
+
+
+def test_a_system_config_that_is_a_fifo_is_not_waited_for(tmp_path, monkeypatch):
+    """It is read for the place of the spool that all users share."""
+    os.mkfifo(tmp_path / "config.yml")
+    monkeypatch.setattr(identity, "SYSTEM_CONFIG", str(tmp_path / "config.yml"))
+    assert identity.shared_spool() == ""
