@@ -11,6 +11,7 @@ import os
 import time
 
 from .. import identity, records
+from ..config.compiled import LOGGER as SETTINGS_LOGGER
 from ..journal.drops import LOGGER as DROPS_LOGGER
 from ..journal.encode import encode
 from ..journal.writer import Writer
@@ -52,13 +53,13 @@ class Report:
             payload = self._short(name, data, room)
         self._writer.append(payload, records.CRITICAL, name in _FINAL)
 
-    def say(self, message: str, data: dict[str, Any]) -> None:
+    def say(self, message: str, data: dict[str, Any], logger: str = DROPS_LOGGER) -> None:
         """Write a line of our own into the run's log, as a warning. Never raises."""
         record = {
             "k": "log",
             "t": time.time_ns(),
             "lv": records.WARNING,
-            "lg": DROPS_LOGGER,
+            "lg": logger,
             "m": message,
             "r": self._setup.spec.run,
             "src": "flightlog",
@@ -110,6 +111,8 @@ class Report:
             assert stream.capture is not None
             data = {"writer": stream.capture.writer_id, "stream": stream.name, "merged": len(stream.numbers) > 1}
             self.event(CAPTURE_OPENED, data)
+        if self._setup.trouble:
+            self.say(self._setup.trouble, {}, SETTINGS_LOGGER)
 
     def ended(self, status: int, pumps: Sequence[Pump], more: dict[str, Any]) -> None:
         """Say how the command ended; *more* is evidence."""

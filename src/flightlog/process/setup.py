@@ -12,7 +12,7 @@ import os
 import resource
 
 from .. import identity
-from ..config.compiled import Compiled, path_for
+from ..config.compiled import Compiled, path_for, unheeded
 from ..journal.capture import CaptureWriter
 from . import launch, linux
 from .descriptors import Console, close_all, inherited_numbers, is_same_output, is_writable, park_low_numbers
@@ -68,7 +68,9 @@ class Setup:
         self.node = identity.node_name()
         self.spool = identity.absolute(identity.spool_dir())
         self.control_page = identity.control_path(spec.config)
-        Compiled().look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
+        settings = Compiled()
+        settings.look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
+        self.trouble = settings.problem or unheeded(path_for(self.control_page), spec.config)
         identity.make_spool(self.spool)
         self.page = make_page()
         # The keeper's orders to the shim; its end tells the shim that the keeper has died.
