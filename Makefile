@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench faults mutants dev clean needs
+.PHONY: help demo test test-newest lint bench faults mutants dev clean needs inject
 help:
 	@sed -n '2,5p' Makefile
 
@@ -73,7 +73,7 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
 	  src/flightlog/__init__.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
-	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/quota.py src/flightlog/redact \
+	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/quota.py src/flightlog/config/flow.py src/flightlog/redact \
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
@@ -84,6 +84,10 @@ mutants: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+# The injected sitecustomize as PYTHONPATH names it: in a zip, uncompressed and without times, so that the same source makes the same bytes.
+inject: $(VENV)/.base
+	$(BIN)/python -c 'import zipfile as z; f = z.ZipFile("src/flightlog/sdk/inject.zip", "w"); f.writestr(z.ZipInfo("sitecustomize.py"), open("src/flightlog/sdk/inject/sitecustomize.py", "rb").read()); f.close()'
 
 dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(PIP) install pre-commit

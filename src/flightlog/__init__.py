@@ -12,7 +12,11 @@ Standard library only, Python 3.8 and later; importing it imports next to nothin
 pipeline, blocks without a bound, or changes an exit status: what goes wrong is counted (docs/explanation, ADR 0002).
 """
 
-from ._version import __version__
+from . import bytecode
+
+bytecode.look_after(__spec__)
+
+from ._version import __version__  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,14 +59,8 @@ def __getattr__(name: str) -> "Any":
         raise AttributeError("module 'flightlog' has no attribute %r" % name)
     import importlib
 
-    from . import bytecode
-
     with bytecode.careful():
-        try:
-            module = importlib.import_module("flightlog." + home)
-        except Exception:  # what is compiled is damaged; no pipeline may feel it
-            with bytecode.from_source():
-                module = importlib.import_module("flightlog." + home)
+        module = importlib.import_module("flightlog." + home)
     value = getattr(module, name)
     globals()[name] = value
     return value

@@ -6,7 +6,6 @@ everything else to `cli`.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from . import bytecode
@@ -29,15 +28,15 @@ def main() -> None:
     try:
         import click  # noqa: F401
     except ImportError:
+        _run_bare("the package click is missing", "pip install 'flightlog[server]'")
         sys.stderr.write("Error: the flightlog command needs the package click\nTry: pip install 'flightlog[server]'\n")
-        _run_bare()
         sys.exit(2)
     except Exception:  # its compiled files are damaged, maybe: see below
         pass
     try:
         command_line = _load()
-    except Exception as problem:
-        command_line = _again(problem)
+    except Exception:
+        command_line = _again()
     command_line(prog_name="flightlog")
 
 
@@ -52,46 +51,25 @@ def _load() -> Any:
     return group.main
 
 
-def _again(problem: Exception) -> Any:
-    """Import the command line from source, because what is compiled cannot be used."""
+def _again() -> Any:
+    """Import the command line from source: what is compiled may be damaged, others' included, which our loader does not load."""
     try:
         with bytecode.from_source():
             return _load()
-    except Exception as second:
-        sys.stderr.write(
-            "Error: this installation of flightlog is damaged: %s: %s (from compiled files: %s)\n"
-            % (type(second).__name__, second, problem)
-        )
-        sys.stderr.write("Try: pip install --force-reinstall flightlog\n")
-        _run_bare()
+    except Exception as problem:
+        why = "this installation is damaged: %s: %s" % (type(problem).__name__, problem)
+        _run_bare(why)
+        sys.stderr.write("Error: %s\nTry: pip install --force-reinstall flightlog\n" % why)
         sys.exit(70)
 
 
-def _run_bare() -> None:
+def _run_bare(why: str, *remedy: str) -> None:
     """Become the command of `flightlog run`, if that is what was asked for: it must run whatever is wrong with us."""
-    words = sys.argv[1:]
-    if words[:1] != ["run"]:
-        return
-    if "--" in words:
-        command = words[words.index("--") + 1 :]
-    else:
-        rest = words[1:]
-        while rest and rest[0].startswith("-"):
-            rest = rest[2:] if rest[0] in ("-n", "--pipeline") else rest[1:]
-        command = rest
-    if not command or "--help" in words[: len(words) - len(command)]:
-        return
-    import signal
+    from .process import bare
 
-    sys.stderr.write("flightlog: this run is not recorded\n")
-    sys.stderr.flush()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    try:
-        os.execvp(command[0], command)
-    except OSError as failed:
-        sys.stderr.write("flightlog: %s: %s\n" % (command[0], failed.strerror))
-        os._exit(127 if failed.errno == 2 else 126)
+    command = bare.command_of(sys.argv[1:])
+    if command:
+        bare.run(command, why, *remedy)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ it never delays a pipeline noticeably and never fails it. Owns: loops and signal
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
+from .process import launch
 
 if TYPE_CHECKING:
     from .agent.upkeep import Wanted
@@ -90,6 +92,7 @@ def spawn() -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        launch.Limits().lift()  # those of whoever started us; they would maim the agent and its database
         os.chdir("/")
         os.umask(0o077)
         os.execve(sys.executable, [sys.executable, "-m", "flightlog", "agent", "run", "--background"], _environment())
@@ -117,7 +120,9 @@ def _environment() -> dict[str, str]:
 
 
 def _unwelcome() -> str:
-    """Return where a background process would not be welcome, as words; empty where it is."""
+    """Return where a background process would not be welcome or could not work, as words; empty where it is and can."""
+    if not _may_write_at_length():
+        return "under a limit on file sizes (ulimit -f)"
     if any(os.environ.get(name) for name in _CI):
         return "in CI"
     if any(os.environ.get(name) for name in _BATCH):
@@ -134,6 +139,19 @@ def _unwelcome() -> str:
     if any(line.rstrip().endswith(".service") and "user@" not in line for line in text.splitlines()):
         return "in a systemd service"
     return ""
+
+
+def _may_write_at_length() -> bool:
+    """Tell whether a process of ours can have files of any size: there is no hard limit, or we may lift it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if before[1] == resource.RLIM_INFINITY:
+        return True
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before[0], resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        return False
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return True
 
 
 def run_agent(background: bool = False) -> None:

@@ -125,11 +125,30 @@ def home() -> str:
     return os.path.join(state, "flightlog")
 
 
+def read_plain(path: str, limit: int = 1 << 20) -> bytes:
+    """Return the first *limit* bytes of a regular file. Raises OSError, also for anything else: reading a fifo would wait for a writer,
+    reading /dev/stdin would take away what is meant for the command.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", path)
+        parts = []
+        while limit > 0:
+            part = os.read(fd, limit)
+            if not part:
+                break
+            parts.append(part)
+            limit -= len(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
 def shared_spool() -> str:
     """Return the spool that /etc/flightlog/config.yml names (`spool:`, `path:`) and that is made for all users; empty when there is none."""
     try:
-        with open(SYSTEM_CONFIG, "rb") as file:
-            text = file.read(1 << 20)
+        text = read_plain(SYSTEM_CONFIG)
     except OSError:
         return ""
     found = [match for block in _SPOOL_BLOCK.finditer(text) for match in _SPOOL_PATH.finditer(block.group(1))]

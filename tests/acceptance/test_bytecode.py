@@ -6,14 +6,19 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 from running import environment
 from test_injected import VERSIONS, interpreter
 
 import flightlog
+from flightlog.process import launch
 
 PACKAGE = os.path.dirname(os.path.abspath(flightlog.__file__))
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+SCRIPT = [sys.executable, os.path.join(ROOT, "bin", "flightlog")]
+MODULE = [sys.executable, "-m", "flightlog"]
 SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
@@ -26,8 +31,8 @@ def cold(tmp_path):
     return tmp_path / "lib", env
 
 
-def run(env, *command, shell_first="", cwd=None):
-    words = [sys.executable, "-m", "flightlog", "run", "--", *command]
+def run(env, *command, shell_first="", cwd=None, front=MODULE):
+    words = [*front, "run", "--", *command]
     done = subprocess.run(
         ["sh", "-c", f'{shell_first} exec "$@"', "sh", *words], env=env, cwd=cwd, capture_output=True, timeout=60
     )
@@ -35,19 +40,27 @@ def run(env, *command, shell_first="", cwd=None):
 
 
 def compiled(folder):
-    return [path for path in glob.glob(str(folder / "**" / "*.pyc"), recursive=True) if os.path.isfile(path)]
+    return [os.path.join(top, name) for top, _, names in os.walk(folder) for name in names if name.endswith(".pyc")]
 
 
-def damaged(folder):
-    wrong = []
-    for path in compiled(folder):
-        with open(path, "rb") as file:
-            data = file.read()
-        try:
-            marshal.loads(data[16:])
-        except (EOFError, ValueError, TypeError):
-            wrong.append(path)
-    return wrong
+CHECK = """
+import marshal, os, sys
+for top, _, names in os.walk(sys.argv[1]):
+    for name in names:
+        if name.endswith(sys.implementation.cache_tag + ".pyc"):
+            with open(os.path.join(top, name), "rb") as file:
+                data = file.read()
+            try:
+                marshal.loads(data[16:]).co_code
+            except Exception:
+                print(os.path.join(top, name))
+"""
+
+
+def damaged(folder, python=sys.executable):
+    """Compiled files of *python* that it could not load."""
+    command = [python, "-I", "-S", "-c", CHECK, str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.split("\n")[:-1]
 
 
 PROGRAM = "import logging, flightlog; logging.warning('seen'); flightlog.get_logger('x').info('own'); print('out')"
@@ -83,45 +96,161 @@ def test_a_full_disk_leaves_no_cut_files(cold, tmp_path, pages):
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
-def cut(paths):
+def recorded(tmp_path):
+    return len(glob.glob(str(tmp_path / "home" / "spool" / "*" / "*.meta"))) // 2
+
+
+DAMAGES = {
+    "cut": lambda data: data[: min(1024, len(data) - 1)],
+    "zeros": lambda data: data[:16] + bytes(len(data) - 16),
+    "no code": lambda data: data[:16] + marshal.dumps(5),
+}
+
+
+def damage(paths, how="cut"):
     for path in paths:
-        os.truncate(path, min(1024, os.path.getsize(path) - 1))
+        with open(path, "rb+") as file:
+            data = DAMAGES[how](file.read())
+            file.seek(0)
+            file.write(data)
+            file.truncate()
 
 
-@pytest.mark.parametrize("what", ["process", "cli", "sdk", "journal", "config", "identity"])
-def test_damaged_files_of_before_keep_no_command_from_running(cold, tmp_path, what):
-    """All but the first two modules, which Python reads before any line of ours: those we never leave cut."""
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damaged_files_of_before_cost_neither_command_nor_record(cold, tmp_path, how):
+    """All at once, whoever reads them: command line, keeper, shim, the SDK in the command."""
     lib, env = cold
-    assert run(env, sys.executable, "-c", PROGRAM)[0] == 0
-    hit = [path for path in compiled(lib) if what in path and "__main__" not in path and "sitecustomize" not in path]
-    assert hit
-    cut(hit)
-    assert run(env, sys.executable, "-c", PROGRAM) == (0, "out\n", "WARNING:root:seen\n")
-    ended = glob.glob(str(tmp_path / "home" / "spool" / "*" / "*.meta"))
-    assert len(ended) == 4, "both runs were recorded"
+    good = (0, "out\n", "WARNING:root:seen\n")
+    assert run(env, sys.executable, "-c", PROGRAM, front=SCRIPT) == good
+    files = compiled(lib)
+    assert len(files) > 50
+    damage(files, how)
+    assert run(env, sys.executable, "-c", PROGRAM, front=SCRIPT) == good
+    assert recorded(tmp_path) == 2
+    assert run(env, sys.executable, "-c", PROGRAM, front=SCRIPT) == good
+    assert damaged(lib) == [], "they were removed, and made anew"
+
+
+@pytest.mark.parametrize("module", ["__init__", "bytecode", "_version", "__main__", "daemons", "agent/__init__"])
+def test_one_damaged_file_costs_neither_command_nor_record(cold, tmp_path, module):
+    """Each of those that are read before anything of ours can run, and of those that a record does not need."""
+    lib, env = cold
+    good = (0, "out\n", "WARNING:root:seen\n")
+    assert run(env, sys.executable, "-c", PROGRAM, front=SCRIPT) == good
+    folder, _, name = module.rpartition("/")
+    files = glob.glob(str(lib / "flightlog" / folder / "__pycache__" / (name + ".*.pyc")))
+    assert files
+    for front in (SCRIPT, [sys.executable, str(tmp_path / "monitor.py")]):
+        if front != SCRIPT:
+            shutil.copy(os.path.join(ROOT, "monitor.py"), tmp_path)
+            shutil.copytree(os.path.join(ROOT, "bin"), tmp_path / "bin")
+        damage(files)
+        assert run(env, sys.executable, "-c", PROGRAM, front=front) == good
+        assert run(env, sys.executable, "-c", PROGRAM, front=front) == good
+        assert damaged(lib) == []
+    assert recorded(tmp_path) == 5
+
+
+def test_damaged_files_of_others_cost_neither_command_nor_record(cold, tmp_path):
+    """Those of click, say: a folder for what is compiled takes the place of the one of this test's installation."""
+    lib, env = cold
+    env["PYTHONPYCACHEPREFIX"] = str(tmp_path / "compiled")
+    assert run(env, "echo", "out", front=SCRIPT) == (0, "out\n", "")
+    click = [path for path in compiled(tmp_path / "compiled") if "/click/" in path]
+    assert click
+    damage(click)
+    assert run(env, "echo", "out", front=SCRIPT) == (0, "out\n", "")
+    assert recorded(tmp_path) == 2
+
+
+def test_a_limit_on_file_sizes_cuts_nothing_that_it_would_not_cut_without_us(cold, tmp_path):
+    """Of the standard library, in an environment where none of it is compiled yet."""
+    lib, env = cold
+    found = []
+    for name, front in (("bare", []), ("kept", [*SCRIPT, "run", "--"])):
+        cold_python = ["env", f"PYTHONPYCACHEPREFIX={tmp_path / name}", sys.executable]
+        command = [
+            "sh",
+            "-c",
+            'ulimit -f 2; exec "$@"',
+            "sh",
+            *front,
+            *cold_python,
+            "-c",
+            "import logging; logging.warning('seen')",
+        ]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, timeout=60)
+        found.append(
+            (done.returncode, done.stderr, {os.path.relpath(p, tmp_path / name) for p in damaged(tmp_path / name)})
+        )
+    bare, kept = found
+    assert bare[2], "the limit is one"
+    assert kept[:2] == bare[:2]
+    assert not kept[2] - bare[2]
+
+
+def test_our_loader_writes_a_compiled_file_whole_or_not_at_all(tmp_path):
+    """Where nobody has seen it coming: a quota, a disk that another one fills."""
+    code = (
+        "import resource, flightlog.records; loader = flightlog.records.__loader__\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))\n"
+        f"loader.set_data({str(tmp_path / 'a' / 'cut.pyc')!r}, bytes(1025)); "
+        f"loader.set_data({str(tmp_path / 'a' / 'whole.pyc')!r}, bytes(1024))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert os.listdir(tmp_path / "a") == ["whole.pyc"]
 
 
 def test_a_damaged_installation_still_runs_the_command(cold, tmp_path):
     lib, env = cold
-    (lib / "flightlog" / "cli" / "run.py").write_text("this is not Python\n")
-    code, out, err = run(env, "sh", "-c", "echo ran; exit 7")
-    assert (code, out) == (7, "ran\n")
-    assert "damaged" in err and "not recorded" in err and "Traceback" not in err
-    (lib / "flightlog" / "process" / "shim.py").write_text("this is not Python\n")
-    shutil.copy(os.path.join(PACKAGE, "cli", "run.py"), lib / "flightlog" / "cli" / "run.py")
-    code, out, err = run(env, "sh", "-c", "echo ran; exit 7")
-    assert (code, out) == (7, "ran\n")
-    assert "not recorded" in err and "Traceback" not in err
+    inside = lib / "flightlog"
+    for wrong in ("cli/run.py", "process/shim.py", "errors.py", "identity.py", "__main__.py", "__init__.py"):
+        (inside / wrong).write_text("this is no Python\n")
+        for words in (["sh", "-c", "echo ran; exit 7"], ["nosuchcommand"]):
+            code, out, err = run(env, *words, front=SCRIPT)
+            note, *rest = err.splitlines()
+            assert (
+                note.startswith("flightlog: this run is not recorded: ") and "SyntaxError" in note and "(try: " in note
+            )
+            if words == ["nosuchcommand"]:
+                assert (code, out, rest) == (127, "", ["flightlog: nosuchcommand: No such file or directory"])
+            else:
+                assert (code, out, rest) == (7, "ran\n", [])
+        code, out, err = run(env, "sh", "-c", "echo ran; kill -PIPE $$", front=SCRIPT)
+        assert (code, out) == (-13, "ran\n")
+        shutil.copy(os.path.join(PACKAGE, wrong), inside / wrong)
+    assert run(env, "echo", "ran", front=SCRIPT) == (0, "ran\n", "")
+
+
+def test_a_command_line_without_its_packages_still_runs_the_command(cold, tmp_path):
+    lib, env = cold
+    (lib / "click.py").write_text("raise ImportError\n")
+    for front in (SCRIPT, MODULE):
+        code, out, err = run(env, "sh", "-c", "echo ran $FLIGHTLOG_DSN; exit 7", front=front)
+        assert (code, out) == (7, "ran\n")
+        assert err.count("\n") == 1 and "not recorded" in err and "flightlog[server]" in err
+    done = subprocess.run([*SCRIPT, "status"], env=env, capture_output=True, timeout=60)
+    assert done.returncode == 2 and b"Try: pip install" in done.stderr
 
 
 @pytest.mark.parametrize("version", ["2.7", "3.6", "3.7", *VERSIONS, "pypy3"])
-def test_older_pythons_leave_nothing_beside_what_is_injected(cold, version):
+def test_no_python_leaves_or_reads_anything_beside_what_is_injected(cold, version):
     python = interpreter(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
     lib, env = cold
-    inject = lib / "flightlog" / "sdk" / "inject"
-    for limit in ("", "ulimit -f 1;"):
+    before = sorted(glob.glob(str(lib / "flightlog" / "sdk" / "inject*" / "**"), recursive=True))
+    for limit in ("ulimit -f 1;", ""):
         for _ in range(2):
-            assert run(env, python, "-c", "print('out')", shell_first=limit)[1:] == ("out\n", "")
-        assert not (inject / "sitecustomize.pyc").exists()
+            assert run(env, python, "-c", "print('out')", shell_first=limit) == (0, "out\n", "")
+        assert version < "3.8" or damaged(lib, python) == []
+    assert sorted(glob.glob(str(lib / "flightlog" / "sdk" / "inject*" / "**"), recursive=True)) == before
+
+
+def test_what_is_injected_is_the_file_that_is_read():
+    """`make inject` puts it into the zip."""
+    with zipfile.ZipFile(launch.INJECT) as inject:
+        (entry,) = inject.infolist()
+        assert (entry.filename, entry.compress_type) == ("sitecustomize.py", zipfile.ZIP_STORED)
+        with open(os.path.join(PACKAGE, "sdk", "inject", "sitecustomize.py"), "rb") as file:
+            assert inject.read(entry) == file.read(), "run `make inject`"

@@ -95,5 +95,42 @@ def test_a_broken_file_keeps_no_command_from_running(tmp_path):
     (tmp_path / "x.py").write_text("import logging; logging.warning('password=zq1')")
     done = supervised(tmp_path, [sys.executable, str(tmp_path / "x.py")])
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"WARNING:root:password=zq1\n")
-    assert [r["m"] for r in journalled(tmp_path / "home") if r["k"] == "log"] == ["password=[redacted]"]
+    notice, record = [r for r in journalled(tmp_path / "home") if r["k"] == "log"]
+    if notice.get("src") != "flightlog":
+        notice, record = record, notice
+    assert record["m"] == "password=[redacted]"
+    assert "config.yml says about redaction has not been taken" in notice["m"] and notice["lv"] == 30
     assert os.listdir(tmp_path / "home") == ["spool"]
+
+
+def notices(home):
+    return [r["m"] for r in journalled(home) if r["k"] == "log" and r.get("src") == "flightlog"]
+
+
+def test_settings_that_cannot_be_read_are_told_in_the_log_of_the_run(tmp_path):
+    """Damaged compiled settings, in a process that is attached, not supervised; mended, it is not told again."""
+    config = tmp_path / "config.yml"
+    config.write_text(CONFIG)
+    env = running.environment(tmp_path / "home", FLIGHTLOG_CONFIG=str(config), FLIGHTLOG_DSN="host=/nowhere")
+    env["PYTHONPATH"] = os.pathsep.join(sys.path)
+    program = "import flightlog; log = flightlog.get_logger(); log.info('one', customer_ssn='5'); log.info('two'); print('ok')"
+
+    def run():
+        done = subprocess.run([sys.executable, "-c", program], env=env, cwd=tmp_path, capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"ok\n", b"")
+
+    run()
+    (told,) = notices(tmp_path / "home")
+    assert "has not been taken" in told
+    compile_it = "from flightlog.config import compiling; import sys; compiling.refresh(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", compile_it, str(config)], env=env, check=True, timeout=60)
+    run()
+    assert len(notices(tmp_path / "home")) == 1
+    (made,) = (tmp_path / "home" / "control").glob("*.json")
+    made.write_bytes(made.read_bytes()[:-5])
+    run()
+    assert any(f"the settings in {made} do not hold: it is damaged" in text for text in notices(tmp_path / "home"))
+    code, out, err = running.run([*running.KEEPER, "--config", str(config), "--", "echo", "x"], tmp_path, env=env)
+    assert (code, out, err) == (0, b"x\n", b"")
+    told = notices(tmp_path / "home")
+    assert len(told) == 3 and len([text for text in told if "is damaged" in text]) == 2

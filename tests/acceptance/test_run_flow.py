@@ -263,6 +263,18 @@ def test_a_spool_that_cannot_be_made_means_one_line_and_the_bare_command(tmp_pat
     assert err.count(b"\n") == 1 and err.startswith(b"flightlog: this run is not recorded: ")
 
 
+def test_the_line_about_a_bare_command_brings_it_no_signal(tmp_path):
+    """Nobody reads standard error any more: the SIGPIPE is ours, and what waits in us would end the command at its beginning."""
+    (tmp_path / "home").write_text("not a folder")
+    source, sink = os.pipe()
+    os.close(source)
+    command = running.kept(["sh", "-c", "echo hi; exit 3"])
+    env = running.environment(tmp_path / "home")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=sink, env=env, timeout=60)
+    os.close(sink)
+    assert (done.returncode, done.stdout) == (3, b"hi\n")
+
+
 def test_a_damaged_installation_means_one_line_and_the_bare_command(tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.dirname(running.KEEPER[-1])))
     shutil.copytree(

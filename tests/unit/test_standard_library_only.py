@@ -27,7 +27,16 @@ LIGHT = [
     "journal",
     "sdk",
 ]  # what a pipeline loads
-PARTS = [*LIGHT, "process", "config/__init__", "config/switch", "config/control", "config/compiled", "config/quota"]
+PARTS = [
+    *LIGHT,
+    "process",
+    "config/__init__",
+    "config/switch",
+    "config/control",
+    "config/compiled",
+    "config/quota",
+    "config/flow",
+]
 HEAVY = {"asyncio", "dataclasses", "typing"}
 # sitecustomize imports the one that it hides.
 ALLOWED = {"sdk/inject/sitecustomize.py": {"sitecustomize"}}

@@ -5,11 +5,12 @@
 Invariants: 0600, replaced by rename, so that a reader sees an old or a new one, never half of one; written only from a config file that is valid, so
 that a typing error does not take rules away; holds no password and no DSN. `config` says of which state of which file it was made: by that its makers
 (agent, `flightlog run`) know whether there is anything to do. A reader takes what lies there: rules of a moment ago are better than none.
-Broken, missing, of another version: the defaults. Owns: the file, both sides. Leaves YAML to `settings`. Standard library only; readers never raise.
+Broken, missing, of another version: the defaults, and `Compiled.problem` says so to whoever can tell people. Owns: the file, both sides. Leaves YAML to `settings`. Standard library only; readers never raise.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 1
+LOGGER = "flightlog.settings"  # of lines that say that settings do not hold
 MAX_BYTES = 256 << 10
+UNREADABLE = "cannot be read"
 
 
 def path_for(control_path: str) -> str:
@@ -40,6 +43,11 @@ def state_of(config: str) -> dict[str, Any]:
 
 def read(path: str) -> dict[str, Any] | None:
     """Return the whole content, None when there is none that can be used."""
+    return _read(path)[0]
+
+
+def _read(path: str) -> tuple[dict[str, Any] | None, str]:
+    """Return the content, and why there is none although a file is there."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         try:
@@ -47,11 +55,40 @@ def read(path: str) -> dict[str, Any] | None:
         finally:
             os.close(fd)
         found = json.loads(data) if len(data) <= MAX_BYTES else None
-    except (OSError, ValueError, RecursionError):
-        return None
-    if isinstance(found, dict) and found.get("v") == VERSION and isinstance(found.get("settings"), dict):
-        return found
-    return None
+    except FileNotFoundError:
+        return None, ""
+    except OSError as problem:
+        return None, "%s: %s" % (UNREADABLE, problem.strerror)
+    except (ValueError, RecursionError):
+        return None, "is damaged"
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        return None, "is damaged"
+    if found.get("v") != VERSION:
+        return None, "is of another version of flightlog"
+    return found, ""
+
+
+def unheeded(path: str, config: str) -> str:
+    """Return what is wrong when *config* says something about redaction that is not in *path* in its present state; empty when nothing is."""
+    if not config:
+        return ""
+    found = read(path)
+    if found is not None and found.get("config") == state_of(config):
+        return ""
+    try:
+        if b"redact" not in identity.read_plain(config):
+            return ""
+    except (OSError, ValueError):
+        return ""
+    if found is not None:
+        return (
+            "what %s says about redaction has changed and could not be taken; the rules of before hold (try: flightlog redact --list)"
+            % config
+        )
+    return (
+        "what %s says about redaction has not been taken; the built-in rules hold (try: flightlog redact --list)"
+        % config
+    )
 
 
 def is_current(path: str, config: str) -> bool:
@@ -68,7 +105,8 @@ def write(path: str, state: dict[str, Any], settings: dict[str, Any]) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         try:
-            os.write(fd, data)
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, "no room for the settings", temporary)
         finally:
             os.close(fd)
         os.rename(temporary, path)
@@ -82,12 +120,14 @@ class Compiled:
 
     Attributes:
         loaded: whether any were taken.
+        problem: why they, or some of them, do not hold in this process; empty when nothing is wrong.
     """
 
-    __slots__ = ("_seen", "loaded")
+    __slots__ = ("_seen", "loaded", "problem")
 
     def __init__(self) -> None:
         self.loaded = False
+        self.problem = ""
         self._seen: tuple[object, ...] = ()
 
     def look(self, path: str) -> bool:
@@ -95,18 +135,29 @@ class Compiled:
         try:
             status = os.stat(path)
             seen = (path, status.st_ino, status.st_size, status.st_mtime_ns)  # type: tuple[object, ...]
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             seen = (path,)
+        except OSError as problem:
+            seen = (path, problem.errno)
         if seen == self._seen or not (self.loaded or len(seen) > 1):
             return False
         self._seen = seen
-        found = read(path) if len(seen) > 1 else None
-        if found is None and not self.loaded:
+        found, why = _read(path)
+        if found is None and self.loaded and not why:
+            why = "has gone"
+        # A process that has changed its user, say, goes on with what it took before.
+        kept = self.loaded and why.startswith(UNREADABLE)
+        instead = "those of before" if kept else "the built-in rules of redaction"
+        self.problem = "the settings in %s do not hold: it %s; %s do" % (path, why, instead) if why else ""
+        if found is None and (kept or not self.loaded):
             return False
         try:
             logging = (found or {}).get("settings", {}).get("logging")
-            redact.configure(logging.get("redact") if isinstance(logging, dict) else None)
-        except Exception:
+            wrong = redact.configure(logging.get("redact") if isinstance(logging, dict) else logging)
+        except Exception as problem:
+            wrong = [ascii(problem)]
             redact.configure(None)
+        if wrong:
+            self.problem = "rules of redaction in %s do not hold here: %s" % (path, "; ".join(wrong))
         self.loaded = found is not None
         return True

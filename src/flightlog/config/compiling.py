@@ -77,4 +77,4 @@ class Rules:
             if wrong is None:
                 return said
         self._taken.look(compiled.path_for(identity.control_path(self._config)))
-        return said
+        return said or self._taken.problem

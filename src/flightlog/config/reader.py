@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from .. import identity
 from ..errors import ConfigError
-from . import switch
 
 MAX_BYTES = 1 << 20
 _PRINTED = re.compile(r"monitoring:\\n[ \t]+enabled:[ \t]*[\"']?(\w+)[\"']?[ \t]*$", re.M)
@@ -33,7 +33,7 @@ def read(path: str) -> dict[str, Value]:
     Raises ConfigError: not readable, no YAML, not a mapping of sections.
     """
     try:
-        data = switch.read_plain(path, MAX_BYTES + 1)
+        data = identity.read_plain(path, MAX_BYTES + 1)
     except FileNotFoundError:
         return {}
     except OSError as problem:

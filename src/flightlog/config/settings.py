@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .. import identity
 from ..errors import ConfigError
 from . import dsn, switch, values
 from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
@@ -176,9 +177,15 @@ def load(path: str | None = None) -> Settings:
             raise _wrong(
                 path, key, item, str(problem), "docs/reference/configuration.md says what it takes"
             ) from problem
-    if path and not switch.file_enabled(path):
+    obeyed = switch.file_enabled(path)
+    if not obeyed:
         chosen["monitoring"]["enabled"] = False
     database, warnings = _database(path, chosen.pop("database"))
+    if obeyed and not chosen["monitoring"].get("enabled", True):
+        remedy = "write `enabled: false` below `monitoring:`"
+        warnings += (
+            f"{path}: monitoring is switched off in a way that nobody obeys, by an alias or a `?` (try: {remedy})",
+        )
     made: dict[str, Any] = {}
     for section, make in _SECTIONS.items():  # those inside others come first
         if section in chosen:
@@ -226,7 +233,7 @@ def _database(path: str, given: dict[str, Any]) -> tuple[Database, tuple[str, ..
 def _names_a_database(path: str) -> bool:
     """Tell whether a file that is no config file was to name a database."""
     try:
-        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", switch.read_plain(path)) is not None
+        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", identity.read_plain(path)) is not None
     except (OSError, ValueError):
         return os.path.exists(path)
 

@@ -11,30 +11,31 @@ Last match wins. Standard library only; never raises.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 
 from .. import identity
+from . import flow
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Generator, Iterator
 
 TRUE, FALSE = ("true", "yes", "on", "1", "y"), ("false", "no", "off", "0", "n")
 _WORDS = "(%s)" % "|".join(TRUE + FALSE)
 _PRINTED = re.compile(
     r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I
 )
-_NAME = r"[\"']?monitoring[\"']?[ \t]*:[ \t]*"
-_BLOCK = re.compile(_NAME + r"(?:#.*)?$")
-_SCALAR = re.compile(
-    _NAME + r"[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#.*)?$", re.I
-)  # `monitoring: false`: what else could be meant
-_WHOLE = re.compile(  # a file that is one mapping in braces, JSON for one
-    r"[\"']?\bmonitoring[\"']?\s*:\s*(?:\{(?:[^{}]|\{[^{}]*\})*?\benabled[\"']?\s*:\s*)?[\"']?" + _WORDS + r"\b", re.I
+# A key, what YAML may put before its value (a tag, an anchor), and the value up to a comment.
+_ENTRY = re.compile(
+    r"(?:---[ \t]+)?(?P<quote>[\"']?)(?P<key>[\w.-]+)(?P=quote)[ \t]*:(?:(?:[ \t]+[!&][^\s{]*)*[ \t]*)(?P<value>(?:(?!(?<![^\s])#).)*)"
 )
-_FLOW = re.compile(_NAME + r"\{([^}]*)(\}[ \t]*(?:#.*)?)?$")
+_OPENING = re.compile(r"\s*(?:#[^\n]*\n\s*|%[^\n]*\n\s*|---(?=[\s{])\s*)*\{")
+_SCALAR = re.compile(r"[\"']?(?:" + _WORDS + r"|0+)[\"']?[\s,;.\0]*", re.I)  # lenient: it was typed in a hurry
 _WORD = re.compile(r"[\w.-]*")
-_FLOW_KEY = re.compile(r"\benabled[\"']?\s*:\s*[\"']?" + _WORDS + r"\b", re.I)
-_KEY = re.compile(r"([ \t]+)[\"']?enabled[\"']?[ \t]*:[ \t]*[\"']?" + _WORDS + r"\b", re.I)
+_OURS = re.compile(rb"^[\"']?(monitoring|logging|database)[\"']?[ \t]*:|monitoring:\\n", re.M)
+_OURS_INSIDE = re.compile(rb"[{,]\s*[\"']?(monitoring|logging|database)[\"']?\s*:")
+PATH = ("monitoring", "enabled")
 MAX_LINE = 4096  # characters looked at before a printed line
 MAX_BYTES = 1 << 20  # a larger file is not a config file
 
@@ -48,37 +49,75 @@ def enabled(text: str) -> bool | None:
         if not _is_printed(text[line_start or max(0, match.start() - MAX_LINE) : match.start()]):
             continue
         best, answer = match.start(), _truth(match.group(1))
-    if text.lstrip("\ufeff \t\r\n")[:1] == "{":
-        for match in _WHOLE.finditer(text):
-            if match.start() > best:
-                best, answer = match.start(), _truth(match.group(1))
-    inside, flow, indent, position = False, False, "", 0
-    for line in text.splitlines(True):
-        content = line.rstrip("\r\n")
-        found = None
-        opened = _FLOW.match(content)
-        if opened:
-            inside, flow = False, opened.group(2) is None
-            found = _FLOW_KEY.search(opened.group(1))
-        elif _BLOCK.match(content):
-            inside, flow, indent = True, False, ""
-        elif _SCALAR.match(content):
-            inside, flow = False, False
-            found = _SCALAR.match(content)
-        elif flow:
-            found = _FLOW_KEY.search(content.partition("}")[0].partition("#")[0])
-            flow = "}" not in content
-        elif content and not content[0].isspace() and content[0] != "#":
-            inside = False
-        elif inside and content.strip() and not content.lstrip().startswith("#"):
-            indent = indent or content[: len(content) - len(content.lstrip())]
-            found = _KEY.match(content)
-            if found and found.group(1) != indent:  # deeper keys belong to somebody else
-                found = None
+    for position, written in _written(text):
+        found = _SCALAR.fullmatch(written.strip())
         if found and position > best:
-            best, answer = position, _truth(found.group(found.lastindex or 0))
-        position += len(line)
+            best, answer = position, _truth(found.group(1) or "0")
     return answer
+
+
+def _written(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (position, value as written) wherever `monitoring` or `monitoring.enabled` stands at its place, by lines and braces."""
+    text = text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text
+    opening = _OPENING.match(text)
+    position = 0
+    if opening:
+        position = yield from _flow(text, opening.end() - 1, ())
+        position = _line_end(text, position)
+    inside, indent, pending = (
+        False,
+        "",
+        False,
+    )  # below `monitoring:`; of its keys; `enabled:` has its value on a later line
+    while position < len(text):
+        start, end = position, _line_end(text, position)
+        position = end
+        content = text[start:end].rstrip("\r\n")
+        bare = content.lstrip(" \t")
+        if not bare or bare[0] == "#":
+            continue
+        entry = _ENTRY.match(bare)
+        value = entry.group("value").strip() if entry else ""
+        if bare == content:
+            inside, indent, pending = bool(entry and entry.group("key") == PATH[0] and not value), "", False
+            if entry and entry.group("key") == PATH[0] and value:
+                position = yield from _value(text, start, entry, PATH[:1], end)
+        elif inside:
+            lead = content[: len(content) - len(bare)]
+            if pending and len(lead) > len(indent):
+                yield start, bare.partition(" #")[0]
+            pending = False
+            if not indent and bare[0] == "{":
+                position = _line_end(text, (yield from _flow(text, start + len(lead), PATH[:1])))
+            indent = indent or lead
+            if entry and lead == indent and entry.group("key") == PATH[1]:  # deeper keys belong to somebody else
+                pending = value in ("", "|", "|-", ">", ">-")
+                if not pending:
+                    yield start, value
+
+
+def _value(
+    text: str, start: int, entry: re.Match[str], path: tuple[str, ...], end: int
+) -> Generator[tuple[int, str], None, int]:
+    """Yield what the value of *entry*, at *path*, says; return where to go on."""
+    value = entry.group("value").strip()
+    if value[0] != "{":
+        yield start, value
+        return end
+    return _line_end(text, (yield from _flow(text, text.index("{", start + entry.start("value")), path)))
+
+
+def _flow(text: str, start: int, outer: tuple[str, ...]) -> Generator[tuple[int, str], None, int]:
+    end = start
+    for end, written in flow.values(text, start, outer, (PATH[:1], PATH)):
+        if written:
+            yield end, written
+    return end
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end < 0 else end + 1
 
 
 def _is_printed(before: str) -> bool:
@@ -98,32 +137,12 @@ def _truth(word: str) -> bool:
     return word.lower() in TRUE
 
 
-def read_plain(path: str, limit: int = MAX_BYTES) -> bytes:
-    """Return the first *limit* bytes of a regular file. Raises OSError, also for anything else: reading a fifo would wait for a writer,
-    reading /dev/stdin would take away what is meant for the command.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file", path)
-        parts = []
-        while limit > 0:
-            part = os.read(fd, limit)
-            if not part:
-                break
-            parts.append(part)
-            limit -= len(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
 def file_enabled(path: str) -> bool:
     """Tell whether the config file *path* leaves monitoring on: yes when there is none, or it cannot be read."""
     if not path:
         return True
     try:
-        text = read_plain(path).decode("utf-8-sig", "replace")
+        text = identity.read_plain(path).decode("utf-8-sig", "replace")
     except (OSError, ValueError):
         return True
     return enabled(text) is not False
@@ -150,7 +169,9 @@ def find_config() -> str:
 
 def _is_ours(path: str) -> bool:
     try:
-        text = read_plain(path)
+        text = identity.read_plain(path)
     except (OSError, ValueError):
         return False
-    return re.search(rb"^(monitoring|logging|database)[ \t]*:|monitoring:\\n", text, re.M) is not None
+    if _OURS.search(text):
+        return True
+    return bool(_OPENING.match(text.decode("utf-8-sig", "replace")) and _OURS_INSIDE.search(text))

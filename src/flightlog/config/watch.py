@@ -6,6 +6,7 @@ an edit within one tick of the clock counts as well. Owns: noticing. Leaves mean
 
 from __future__ import annotations
 
+from .. import identity
 from ..errors import ConfigError
 from . import switch
 from .settings import Settings, load, load_or_default
@@ -40,6 +41,6 @@ class Watch:
     def _content(self) -> tuple[str, bytes | None]:
         path = switch.find_config() if self._path is None else self._path
         try:
-            return path, switch.read_plain(path, switch.MAX_BYTES + 1)
+            return path, identity.read_plain(path, switch.MAX_BYTES + 1)
         except OSError:
             return path, None

@@ -13,7 +13,7 @@ import sys
 from .. import identity
 from ..system import fcntl, native, os, time
 from .encode import encode
-from .format import FORMAT_VERSION, LOCK_SUFFIX, frame, segment_name
+from .format import CRC_PIECE_BYTES, FORMAT_VERSION, LOCK_SUFFIX, MAX_PAYLOAD_BYTES, frame, segment_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ _F_DUPFD_CLOEXEC = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)
 _NETWORK = frozenset(
     (0x6969, 0x517B, 0xFF534D42, 0xFE534D42, 0x65735546, 0x01021997, 0x00C36400, 0x0BD00BD0, 0x47504653)
 )
+_OVER_BYTES = 256 * CRC_PIECE_BYTES + 2 * MAX_PAYLOAD_BYTES  # how much longer than asked for a segment may become
+_SMALL_BYTES = 1 << 16
+_DISPENSABLE = ("mono", "argv0", "py", "pipeline")  # of a header, where a file may have a few hundred bytes only
 _OPEN_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -77,6 +80,23 @@ def move_high(fd: int) -> int:
         os.close(fd)
         return moved
     return fd
+
+
+def file_limit(rotate_bytes: int) -> int:
+    """Return how many bytes a segment may have under this process's limit on file sizes; 0 when that is more than it gets anyway.
+
+    The write that goes beyond it would not only fail: SIGXFSZ comes with it, which Python ignores and a program may not.
+    """
+    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if soft == resource.RLIM_INFINITY or soft >= rotate_bytes + _OVER_BYTES:
+        return 0
+    return max(1, soft - (soft // 8 if soft >= _SMALL_BYTES else 0))  # threads may write at the same time
+
+
+def may_have(size: int) -> bool:
+    """Tell whether files of this process may have *size* bytes."""
+    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return soft == resource.RLIM_INFINITY or soft >= size
 
 
 def make_lock(directory: str, writer: str) -> tuple[int, tuple[int, int]]:
@@ -135,17 +155,23 @@ def header(
     return record
 
 
-def make_segment(
-    directory: str, writer: str, number: int, salt: int, record: dict[str, Any]
-) -> tuple[int, tuple[int, int], bool]:
-    """Create a segment and write its header. Returns (descriptor, inode, is on a network file system)."""
+def first_frame(record: dict[str, Any], salt: int, limit: int) -> bytes:
+    """Return the frame of a header; the short one, when the long one would take more than half of a segment of *limit* bytes."""
+    data = frame(encode(record), salt, record["segno"])
+    if limit and len(data) > limit // 2:
+        short = {key: value for key, value in record.items() if key not in _DISPENSABLE and value != {}}
+        data = frame(encode(short), salt, record["segno"])
+    return data
+
+
+def make_segment(directory: str, writer: str, number: int, data: bytes) -> tuple[int, tuple[int, int], bool]:
+    """Create a segment and write its header, *data*. Returns (descriptor, inode, is on a network file system)."""
     path = os.path.join(directory, segment_name(writer, number))
     mode = identity.spool_file_mode(directory)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_EXCL | _OPEN_FLAGS, mode)
     try:
         identity.give_spool_mode(fd, mode)
-        data = frame(encode(record), salt, number)
-        if os.write(fd, data) != len(data):
+        if not may_have(len(data)) or os.write(fd, data) != len(data):
             raise OSError(errno.ENOSPC, "no room for the header of a segment")
         inode = inode_of(fd)
         assert inode is not None

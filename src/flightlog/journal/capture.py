@@ -10,6 +10,7 @@ Owns: files and rotation. Leaves moving bytes to `process`, and making lines of 
 
 from __future__ import annotations
 
+import errno
 import struct
 
 from .. import identity
@@ -58,7 +59,9 @@ class CaptureWriter:
         self._mode = identity.spool_file_mode(self.directory)
         self._lock_fd = self._create(self._path(META_SUFFIX))
         fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)  # one byte: `share` locks the next one
-        os.write(self._lock_fd, encode(self.meta))
+        data = encode(self.meta)
+        if os.write(self._lock_fd, data) != len(data):
+            raise OSError(errno.ENOSPC, "no room for what describes a capture", self._path(META_SUFFIX))
         self._open_segment()
 
     def share(self) -> None:

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 def declare(state: State, head: Head, last: bool = False) -> None:
     """Write how many records were dropped so far, as a frame of its own, and the notice when it is due. Never raises."""
     data, told = _account(state, head, last)
-    if state.write(state.fd, data, len(data)) != len(data):
+    if (state.limit and not state.fits(len(data))) or state.write(state.fd, data, len(data)) != len(data):
         state.bad = state.slow = True
         return
-    state.slow = state.bad
+    state.slow = state.bad or state.limit > 0
     state.drops.declared(told)
 
 
 def write(state: State, directory: str, head: Head, spare: bool, payload: bytes, n: int) -> bool:
     """Write last words into the reserve, with what was dropped; empty *payload*: only that. Tell whether it is written."""
+    if not birth.may_have(reserve.SLOT_BYTES):
+        return False  # the limit holds for places in a slot as well
     account, told = _account(state, head, True) if state.drops.owed or not n else (b"", False)
     fits = state.on_reserve and len(account) + FRAME_HEAD_BYTES + len(payload) <= _room(state)
     if not fits and not _enter(state, directory, head, spare) and not state.on_reserve:
@@ -50,6 +52,8 @@ def write(state: State, directory: str, head: Head, spare: bool, payload: bytes,
 
 def set_aside(state: State, directory: str, spare: bool) -> None:
     """See to it that there is room for last words while there is room: at the birth of a writer. Never raises."""
+    if not birth.may_have(reserve.SLOT_BYTES):
+        return
     try:
         if spare:
             reserve.make(os.path.join(directory, state.writer + SPARE_SUFFIX))

@@ -22,7 +22,9 @@ class State:
         "bad",
         "drops",
         "fd",
+        "header",
         "inodes",
+        "limit",
         "lock_fd",
         "next",
         "numbers",
@@ -48,7 +50,9 @@ class State:
         self.segment = -1
         self.retry_at = 0.0
         self.inodes: set[tuple[int, int]] = set()
-        self.slow = False  # bad, or drops to be declared: the next append takes the slow path
+        self.limit = 0  # bytes that a segment may have; 0: nobody limits it
+        self.header = 0  # bytes that the header of the current segment takes
+        self.slow = False  # bad, limited, or drops to be declared: the next append takes the slow path
         self.bad = False  # nothing may be appended to the current segment any more
         self.turns: dict[int, tuple[int, object]] = {}
         self.drops = Drops()
@@ -62,6 +66,14 @@ class State:
             lock_fd, inode = birth.make_lock(directory, self.writer)
             self.inodes.add(inode)
             self.lock_fd = lock_fd
+
+    def fits(self, length: int) -> bool:
+        """Tell whether *length* more bytes go into the current segment, if that still is one of ours."""
+        inode, size = birth.inode_and_size(self.fd)
+        if inode not in self.inodes:
+            self.fd = -1
+            return False
+        return size + length <= self.limit
 
     def adopt(self, fd: int, number: int) -> None:
         """Write to *fd*, segment *number*, from now on, under the number that threads in flight use already. Raises OSError."""

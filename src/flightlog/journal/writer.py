@@ -8,6 +8,8 @@ Invariants
 - A descriptor is closed only when it still is one of our files: the program may have closed ours and opened its own.
 - One thread at a time rotates (elected by `dict.setdefault`); the others go on with the old segment, or, when there is none
   yet, wait at most 50 ms; a signal handler inside a rotation takes a fresh writer instead of waiting for itself.
+- Under a limit on file sizes (`ulimit -f`) nothing is written that would go beyond it: a segment ends before, and a record that no segment
+  can take is dropped.
 
 Owns: the way of a record, rotation, forks. Leaves what belongs to one writer id to `state`, drops and the reserve to `last_words`, encoding to
 the caller, and everything after the file to the agent.
@@ -24,7 +26,7 @@ from .. import identity
 from ..system import os, time
 from . import birth, last_words, reserve
 from .drops import UNWRITABLE
-from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, ROTATE_BYTES, TAG, frame
+from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, MAX_PAYLOAD_BYTES, ROTATE_BYTES, TAG, frame
 from .patience import Patience
 from .state import State
 
@@ -114,6 +116,15 @@ class Writer:
             self._check(state, n)
         return n
 
+    def largest(self) -> int:
+        """Return the bytes of the largest payload that a segment of this process can take: few under a small limit on file sizes."""
+        limit = birth.file_limit(self.rotate_bytes)
+        if not limit:
+            return MAX_PAYLOAD_BYTES
+        state = self._current()
+        header = birth.header(state.writer, max(state.segment, 0), state.drops.totals, self._head)
+        return max(0, limit - len(birth.first_frame(header, state.salt, limit)) - _HEAD)
+
     def drop(self, level: int, reason: str, pressure: int = 0) -> None:
         """Count a record that is shed on purpose; the count is written with the next record that is accepted, or soon."""
         state = self._current()
@@ -192,7 +203,10 @@ class Writer:
             if state.bad:
                 continue
             data = frame(payload, state.salt, n)
-            if state.write(state.fd, data, len(data)) == len(data):
+            if state.limit and not state.fits(len(data)):
+                if state.header + len(data) > state.limit:
+                    break  # no segment would take it
+            elif state.write(state.fd, data, len(data)) == len(data):
                 return n
             state.bad = state.slow = True
         if final and self._append_to_reserve(state, payload, n):
@@ -222,6 +236,13 @@ class Writer:
             if last:
                 self._append_to_reserve(state, b"", 0)
         elif state is self._state and not state.bad:
+            last_words.declare(state, self._head, last)
+            if state.limit:
+                self._declare_by_header(state, last)
+
+    def _declare_by_header(self, state: State, last: bool) -> None:
+        """The header of a segment says what was dropped, too: where a record of that did not fit behind the others."""
+        if state.bad and self._rotate(state) and last and state is self._state:
             last_words.declare(state, self._head, last)
 
     def _append_to_reserve(self, state: State, payload: bytes, n: int) -> bool:
@@ -257,6 +278,9 @@ class Writer:
             self._state = State()  # the old files stay open: other threads may be writing to them
         elif size > self.rotate_bytes:
             self._rotate(state)
+        elif state is self._state:
+            state.limit = birth.file_limit(self.rotate_bytes)  # set meanwhile, maybe
+            state.slow = state.slow or state.limit > 0
 
     def _rotate(self, state: State) -> bool:
         """Begin a new segment; True when *state* can be written to, or was replaced meanwhile."""
@@ -298,8 +322,10 @@ class Writer:
         first = state.lock_fd < 0
         try:
             state.lock(self.directory)
+            limit = birth.file_limit(self.rotate_bytes)
             header = birth.header(state.writer, number, state.drops.totals, self._head)
-            fd, inode, network = birth.make_segment(self.directory, state.writer, number, state.salt, header)
+            data = birth.first_frame(header, state.salt, limit)
+            fd, inode, network = birth.make_segment(self.directory, state.writer, number, data)
         except Exception:
             state.retry_at = now + RETRY_SECONDS
             return False
@@ -317,7 +343,10 @@ class Writer:
             state.retry_at = now + RETRY_SECONDS
             return False
         state.on_reserve = state.bad = False
-        state.slow = state.drops.owed
+        state.limit, state.header = limit, len(data)
+        if limit:
+            state.drops.declared(False)  # the header says it; a record of its own may find no room
+        state.slow = state.drops.owed or limit > 0
         self.patience.renew()
         if first:
             last_words.set_aside(state, self.directory, self._spare)

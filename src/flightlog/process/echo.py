@@ -7,7 +7,7 @@ Invariants
   process goes on without a byte lost or doubled, whenever this one is killed.
 - A console that takes no more is left alone. A vanished reader is reported; other errors cost the console bytes, nobody
   else.
-Owns: ranges, marks, writing. Leaves the segment to the pump and waiting to the loop.
+Owns: what the console gets and in which order, marks, writing. Leaves the segment to the pump and waiting to the loop.
 """
 
 from __future__ import annotations
@@ -38,21 +38,25 @@ class Echo:
     Attributes:
         seen: up to where the current segment has been looked at.
         refused: bytes that the console did not take, for another reason than a vanished reader.
+        loose: how many of the bytes that are held back are in no segment, or in the one before.
     """
 
     def __init__(self, console: Console, capture: CaptureWriter, slot: Slot) -> None:
         self.console, self.capture, self.slot = console, capture, slot
         self.seen = slot.offset
         self.refused = 0
-        self._ranges: collections.deque[tuple[int, int]] = collections.deque()
-        self._outside = b""  # never was in the segment; comes after the ranges
+        self.loose = 0
+        # What the console gets, in order: ranges of the segment, and bytes that are not in it.
+        self._queue: collections.deque[tuple[int, int] | bytes] = collections.deque()
         self._splitter = mark.Splitter()
-        self._tail = b""  # what the splitter holds back
+        self._tail = (
+            b""  # what the splitter holds back; its first `loose` bytes, and the rest at the end of what was seen
+        )
 
     @property
     def pending(self) -> bool:
         """Something could be written now."""
-        return bool(self._ranges or self._outside)
+        return bool(self._queue)
 
     @property
     def holding(self) -> int:
@@ -62,7 +66,7 @@ class Echo:
     @property
     def idle(self) -> bool:
         """Everything that came has been written."""
-        return not (self._ranges or self._outside or self._tail)
+        return not (self._queue or self._tail)
 
     def note(self, end: int) -> None:
         """The segment now ends at *end*: find out what of it the console gets."""
@@ -75,48 +79,53 @@ class Echo:
                 self.refused += end - self.seen
                 self.seen = end
                 return
-            begin = self.seen - len(self._tail)
             self.seen += len(data)
             if not self._tail and b"\x1b" not in data:
-                self._add(begin, self.seen)
+                self._add(self.seen - len(data), self.seen)
             else:
-                for start, stop in self._split(data):
-                    self._add(begin + start, begin + stop)
+                self._split(data, True)
 
     def divert(self, data: bytes) -> None:
-        """Give the console bytes that are not in the segment. Whatever was held back before is released first."""
-        self.release()
-        self._outside += b"".join([data[start:stop] for start, stop in self._split(data)])
-        if self._tail:
-            self._outside += self._tail
-            self._tail = b""
-            self._splitter = mark.Splitter()
+        """Give the console bytes that are not in the segment; a mark may have begun there."""
+        self._split(data, False)
 
     def release(self) -> None:
         """Stop holding back: the stream has ended, or the rest of the mark takes too long."""
         if self._tail:
-            begin = self.seen - len(self._tail)
-            for start, stop in self._parts(self._splitter.flush(), self._tail):
-                self._add(begin + start, begin + stop)
-            self._tail = b""
+            raw, self._tail = self._tail, b""
+            self._place(self._parts(self._splitter.flush(), raw), raw, True)
+            self.loose = 0
 
     def begin_segment(self, number: int) -> None:
-        """Everything of the segment before is written; go on with segment *number*."""
+        """Everything of the segment before is written or held back; go on with segment *number*."""
         self.slot.turn_to(number)
         self.seen = 0
+        self.loose = len(self._tail)
 
     def skip(self, end: int) -> None:
-        """The segment now ends at *end*, and what is new in it is on the console already. Only when nothing is pending."""
+        """The segment now ends at *end*, and what is new in it is on the console already, or loose. Only when nothing is pending."""
         self.seen = self.slot.offset = end
 
-    def _split(self, data: bytes) -> list[tuple[int, int]]:
-        """Feed *data*; return which parts of (what was held back + *data*) the console gets, and keep what is held back
-        now.
+    def _split(self, data: bytes, inside: bool) -> None:
+        """Queue what of (what was held back + *data*) the console gets, and keep what is held back now.
+
+        *inside*: *data* ends in the segment, where `seen` is.
         """
         raw = self._tail + data
-        found = self._parts(self._splitter.feed(data), raw)
-        self._tail = raw[len(raw) - self._splitter.held :] if self._splitter.held else b""
-        return found
+        self._place(self._parts(self._splitter.feed(data), raw), raw, inside)
+        held = self._splitter.held
+        self._tail = raw[len(raw) - held :] if held else b""
+        self.loose = max(0, self.loose - (len(raw) - held)) if inside else held
+
+    def _place(self, parts: list[tuple[int, int]], raw: bytes, inside: bool) -> None:
+        """Queue *parts* of *raw*: as ranges of the segment what is in it, else as bytes."""
+        outside = self.loose if inside else len(raw)
+        base = self.seen - len(raw)
+        for start, stop in parts:
+            if start < outside:
+                self._add_bytes(raw[start : min(stop, outside)])
+            if stop > outside:
+                self._add(base + max(start, outside), base + stop)
 
     @staticmethod
     def _parts(parts: list[tuple[bytes, bytes]], raw: bytes) -> list[tuple[int, int]]:
@@ -130,18 +139,29 @@ class Echo:
         return found
 
     def _add(self, start: int, stop: int) -> None:
-        if self._ranges and self._ranges[-1][1] == start:
-            start = self._ranges.pop()[0]
+        last = self._queue[-1] if self._queue else b""
+        if not isinstance(last, bytes) and last[1] == start:
+            self._queue.pop()
+            start = last[0]
         if stop > start:
-            self._ranges.append((start, stop))
+            self._queue.append((start, stop))
+
+    def _add_bytes(self, data: bytes) -> None:
+        last = self._queue[-1] if self._queue else ()
+        if isinstance(last, bytes):
+            self._queue.pop()
+            data = last + data
+        if data:
+            self._queue.append(data)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def give(self) -> bool:
         """Write what the console takes without blocking (a careful one: once). False when its reader has vanished."""
         budget = BUDGET_BYTES
-        while budget > 0 and self.pending:
-            count = self._give_range() if self._ranges else self._give_outside()
+        while budget > 0 and self._queue:
+            head = self._queue[0]
+            count = self._give_bytes(head) if isinstance(head, bytes) else self._give_range(*head)
             if count < 0:
                 if -count in _LATER:
                     break
@@ -152,16 +172,15 @@ class Echo:
             budget -= count
             if self.console.careful:
                 break
-        if not self._ranges:
-            self.slot.offset = self.seen - len(self._tail)
+        if not self._queue:
+            self.slot.offset = self.seen - (len(self._tail) - self.loose)
         return True
 
-    def _give_range(self) -> int:
-        start, stop = self._ranges[0]
+    def _give_range(self, start: int, stop: int) -> int:
         if self.slot.offset != start:
             self.slot.offset = start  # over a mark
-        if len(self._ranges) > 1 and stop - start < GATHER_BYTES:
-            return self._give_gathered()
+        if len(self._queue) > 1 and stop - start < GATHER_BYTES:
+            return self._give_gathered(start)
         count = min(stop - start, self.console.chunk)
         if self.console.direct:
             done = linux.sendfile(self.console.fd, self.capture.fd, self.slot.address(), count)
@@ -176,25 +195,24 @@ class Echo:
         self.slot.offset = start + done
         return self._advance(done)
 
-    def _give_gathered(self) -> int:
+    def _give_gathered(self, begin: int) -> int:
         """Write several short ranges at once: with marks between the lines one call per line would be slow."""
-        begin = self._ranges[0][0]
         pieces = []
-        size = 0
         try:
             data = os.pread(self.capture.fd, self.console.chunk, begin)
-            for start, stop in self._ranges:
-                piece = data[start - begin : stop - begin]
-                pieces.append(piece)
-                size += len(piece)
-                if begin + len(data) <= stop:
+            for part in self._queue:
+                if isinstance(part, bytes):
+                    break
+                pieces.append(data[part[0] - begin : part[1] - begin])
+                if begin + len(data) <= part[1]:
                     break
             done = os.write(self.console.fd, b"".join(pieces))
         except OSError as problem:
             return -(problem.errno or errno.EIO)
         self._advance(done)
-        if self._ranges:
-            self.slot.offset = self._ranges[0][0]
+        head = self._queue[0] if self._queue else b""
+        if not isinstance(head, bytes):
+            self.slot.offset = head[0]
         return done
 
     def _advance(self, count: int) -> int:
@@ -202,22 +220,23 @@ class Echo:
             return -errno.EIO
         left = count
         while left > 0:
-            start, stop = self._ranges.popleft()
+            start, stop = self._queue.popleft()  # ranges only, as many as were written
             if stop - start > left:
-                self._ranges.appendleft((start + left, stop))
+                self._queue.appendleft((start + left, stop))
             left -= stop - start
         return count
 
-    def _give_outside(self) -> int:
+    def _give_bytes(self, data: bytes) -> int:
         try:
-            done = os.write(self.console.fd, self._outside[: self.console.chunk])
+            done = os.write(self.console.fd, data[: self.console.chunk])
         except OSError as problem:
             return -(problem.errno or errno.EIO)
-        self._outside = self._outside[done:]
+        self._queue.popleft()
+        if done < len(data):
+            self._queue.appendleft(data[done:])
         return done
 
     def _refuse(self) -> None:
         """The console cannot take bytes (a full disk, a terminal that is gone): go on without these."""
-        self.refused += sum([stop - start for start, stop in self._ranges]) + len(self._outside)
-        self._ranges.clear()
-        self._outside = b""
+        self.refused += sum([len(part) if isinstance(part, bytes) else part[1] - part[0] for part in self._queue])
+        self._queue.clear()

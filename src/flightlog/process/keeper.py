@@ -38,15 +38,15 @@ except Exception as broken:  # a Python without ctypes, a damaged installation: 
     if "pycache_prefix" not in sys._xoptions:  # once more, from source: only compiled files may be damaged
         from_source = ["-I", "-S", "-B", "-X", "pycache_prefix=" + os.path.join(os.devnull, "none")]
         os.execv(sys.executable, [sys.executable, *from_source, *sys.argv])
-    os.write(2, b"flightlog: this run is not recorded: %s\n" % ascii(broken).encode())
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    bare = sys.argv[sys.argv.index("--") + 1 :]
-    os.execvp(bare[0], bare)
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "bare.py"), encoding="utf-8") as file:
+        bare: dict[str, Any] = {}
+        exec(compile(file.read(), file.name, "exec"), bare)  # noqa: S102  the package is what is damaged
+    why = "this installation is damaged: %s: %s" % (type(broken).__name__, broken)
+    bare["run"](sys.argv[sys.argv.index("--") + 1 :], why)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, Sequence
+    from typing import Any, NoReturn, Sequence
 
 BIRTH_SECONDS = 1.0
 MAX_BIRTHS = 3

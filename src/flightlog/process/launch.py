@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .signals import Inherited
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-INJECT = os.path.join(_PACKAGE, "sdk", "inject")
+INJECT = os.path.join(_PACKAGE, "sdk", "inject.zip")  # sdk/inject/sitecustomize.py
 DSN_WITHHELD = "FLIGHTLOG_DSN_WITHHELD"
 _RAISED = (resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)  # they would end or maim the recorder instead of the command
 

@@ -70,6 +70,7 @@ class Pump:
         self._words = b""  # the end of what was not captured, as long as nothing has been captured since
         self._can_splice = _splice is not None
         self._rotate_at = self.capture.rotate_bytes
+        self._full = False  # the segment may not become larger
         self._held_since = 0.0
         self._retry_at = 0.0
         self._stamped_ns = 0
@@ -88,8 +89,8 @@ class Pump:
             return not self.echo.pending
         if self.end - self.slot.offset > LAG_BYTES:
             return False
-        # The next segment waits for the rest of a mark: a console position in the middle of one would show it.
-        return self.end < self._rotate_at + (SLACK_BYTES if self.echo.holding else 0)
+        # The next segment waits for the rest of a mark: whoever takes over in the middle of one would show it.
+        return self.end < self._rotate_at + (SLACK_BYTES if self.echo.holding and not self._full else 0)
 
     def wake_at(self) -> float:
         """Return when `tick` has to be called although nothing happens (monotonic seconds); 0.0 for never."""
@@ -109,7 +110,8 @@ class Pump:
 
     def reached(self) -> bool:
         """Tell whether everything up to the goal is in the files and on the console."""
-        return self.ended or (not self.echo.pending and self.before + self.slot.offset >= self._goal)
+        on_console = not self.echo.pending and not self.echo.loose
+        return self.ended or (on_console and self.before + self.slot.offset >= self._goal)
 
     # -- pipe -> segment --------------------------------------------------------------------------------------------
 
@@ -194,6 +196,7 @@ class Pump:
     def _rotate(self) -> None:
         self.settle()
         size = self.end
+        self._full = False
         if not self.capture.rotate():
             self._rotate_at = self.end + self.capture.rotate_bytes
             return
@@ -210,18 +213,16 @@ class Pump:
     def _capture_failed(self, problem: OSError) -> None:
         if problem.errno == errno.EFBIG and self.end >= SMALL_BYTES:
             # A limit on the size of files: a new one as soon as the console has all of this one.
-            self.echo.release()
-            self._rotate_at = self.end
+            self._rotate_at, self._full = self.end, True
             self._after_echo()
             if self._rotate_at <= self.end or self.end == 0:
                 return
         self._retry_at = time.monotonic() + RETRY_SECONDS
-        self.echo.release()
 
     def _read_past(self) -> int:
         data = os.read(self.source, READ_BYTES)
-        self.echo.release()
-        self._pass(data)
+        if data:
+            self._pass(data)
         return len(data)
 
     def _pass(self, data: bytes) -> None:
@@ -233,9 +234,9 @@ class Pump:
 
     def keep_words(self) -> None:
         """Capture what was said last and not captured: the quota has room for that, and a full disk the reserve. Once the console has it."""
-        words, self._words = self._words, b""
-        if not words or self.echo.pending:
+        if not self._words or self.echo.pending or self.echo.holding != self.echo.loose:
             return
+        words, self._words = self._words, b""
         try:
             done = os.pwrite(self.capture.fd, words, self.end)
         except OSError:
@@ -264,10 +265,11 @@ class Pump:
             self.break_off()
 
     def _after_echo(self) -> None:
-        if not self.echo.idle:
+        if self.echo.pending or (self.echo.holding and not self._full):
             return
         if self.source < 0:
-            self._finish(ENDED)
+            if self.echo.idle:
+                self._finish(ENDED)
         elif self.end >= self._rotate_at:
             self._rotate()
 

@@ -8,10 +8,10 @@ Invariants: a record that cannot be written changes nothing for the command; whe
 from __future__ import annotations
 
 import os
-import resource
 import time
 
 from .. import identity, records
+from ..config.compiled import LOGGER as SETTINGS_LOGGER
 from ..journal.drops import LOGGER as DROPS_LOGGER
 from ..journal.encode import encode
 from ..journal.writer import Writer
@@ -25,22 +25,8 @@ if TYPE_CHECKING:
     from .setup import Setup
 
 CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
-HEADER_BYTES = 640  # of a segment, with room for long names
-# What an event keeps where a file cannot hold all of it; what is not named here goes first.
-ESSENTIAL = (
-    "wait_status",
-    "status",
-    "exit_code",
-    "term_signal",
-    "by",
-    "pipeline",
-    "kind",
-    "attempt",
-    "pid",
-    "start",
-    "writer",
-    "stream",
-)
+# What an event keeps first where a file cannot hold all of it.
+ESSENTIAL = ("status", "exit_code", "term_signal", "wait_status", "pipeline", "writer", "stream", "kind", "lost", "by")
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
 _FINAL = frozenset((records.RUN_ENDED, KEEPER_DIED, SHIM_DIED))
 
@@ -62,18 +48,18 @@ class Report:
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
         payload = encode(records.event(name, self._setup.spec.run, data))
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if limit != resource.RLIM_INFINITY and len(payload) + HEADER_BYTES > limit:
-            payload = self._short(name, data, limit - HEADER_BYTES)
+        room = self._writer.largest()
+        if len(payload) > room:
+            payload = self._short(name, data, room)
         self._writer.append(payload, records.CRITICAL, name in _FINAL)
 
-    def say(self, message: str, data: dict[str, Any]) -> None:
+    def say(self, message: str, data: dict[str, Any], logger: str = DROPS_LOGGER) -> None:
         """Write a line of our own into the run's log, as a warning. Never raises."""
         record = {
             "k": "log",
             "t": time.time_ns(),
             "lv": records.WARNING,
-            "lg": DROPS_LOGGER,
+            "lg": logger,
             "m": message,
             "r": self._setup.spec.run,
             "src": "flightlog",
@@ -86,18 +72,19 @@ class Report:
         self._writer.close()
 
     def _short(self, name: str, data: dict[str, Any], room: int) -> bytes:
-        """Return as much of an event as fits into *room* bytes, at least its first essential fact."""
-        kept: dict[str, Any] = {"cut": True}
+        """Return as much of an event as fits into *room* bytes, what matters most first."""
         if "captures" in data:
-            kept["lost"] = sum(capture["lost"] for capture in data["captures"])
-        payload = b""
-        for key in ESSENTIAL:
-            if key in data:
-                longer = encode(records.event(name, self._setup.spec.run, {**kept, key: data[key]}))
-                if payload and len(longer) > room:
-                    break
-                payload, kept = longer, {**kept, key: data[key]}
-        return payload or encode(records.event(name, self._setup.spec.run, kept))
+            data = {**data, "lost": sum([capture["lost"] for capture in data["captures"]])}
+        kept: dict[str, Any] = {}
+        payload = encode(records.event(name, self._setup.spec.run, kept))
+        for key in (*ESSENTIAL, *sorted(set(data) - set(ESSENTIAL)), "cut"):
+            value = True if key == "cut" else data.get(key)
+            if value is None:
+                continue
+            longer = encode(records.event(name, self._setup.spec.run, {**kept, key: value}))
+            if len(longer) <= room:
+                payload, kept = longer, {**kept, key: value}
+        return payload
 
     def started(self, child: int) -> None:
         """Say that the command was started as process *child*."""
@@ -124,6 +111,8 @@ class Report:
             assert stream.capture is not None
             data = {"writer": stream.capture.writer_id, "stream": stream.name, "merged": len(stream.numbers) > 1}
             self.event(CAPTURE_OPENED, data)
+        if self._setup.trouble:
+            self.say(self._setup.trouble, {}, SETTINGS_LOGGER)
 
     def ended(self, status: int, pumps: Sequence[Pump], more: dict[str, Any]) -> None:
         """Say how the command ended; *more* is evidence."""

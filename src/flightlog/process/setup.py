@@ -7,10 +7,12 @@ the keeper.
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 
 from .. import identity
-from ..config.compiled import Compiled, path_for
+from ..config.compiled import Compiled, path_for, unheeded
 from ..journal.capture import CaptureWriter
 from . import launch, linux
 from .descriptors import Console, close_all, inherited_numbers, is_same_output, is_writable, park_low_numbers
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .signals import Inherited
     from .spec import RunSpec
 
+LEAST_BYTES = 512  # what a segment needs that says how the command ended
 NAMES = {1: "stdout", 2: "stderr"}
 
 
@@ -56,13 +59,18 @@ class Setup:
         self.extra = inherited_numbers()
         self.parked = park_low_numbers()
         limits.lift()
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if 0 <= limit < LEAST_BYTES and limit != resource.RLIM_INFINITY:
+            raise OSError(errno.EFBIG, "files may have %d bytes only (ulimit -f)" % limit)
         self.released = False  # the keeper has let go of what only the command needs
         self.keeper = os.getpid()
         self.keeper_start = identity.process_start_time(self.keeper)
         self.node = identity.node_name()
         self.spool = identity.absolute(identity.spool_dir())
         self.control_page = identity.control_path(spec.config)
-        Compiled().look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
+        settings = Compiled()
+        settings.look(path_for(self.control_page))  # what is a secret: command line and names go through `encode`
+        self.trouble = settings.problem or unheeded(path_for(self.control_page), spec.config)
         identity.make_spool(self.spool)
         self.page = make_page()
         # The keeper's orders to the shim; its end tells the shim that the keeper has died.

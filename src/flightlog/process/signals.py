@@ -38,6 +38,8 @@ class Inherited:
         """Give this process, which is about to become the command, its dispositions and its mask."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            # Blocked, it waits although it is ignored: what a write of ours brought us is not the command's.
+            signal.signal(number, signal.SIG_IGN)
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN if self.child_ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)

@@ -69,12 +69,17 @@ class KeyBlock:
         return text(value)
 
 
-def configure(data: Any) -> None:
+def configure(data: Any) -> list[str]:
     """Take the settings of `logging.redact`, as compiled: {enabled, keys, allow, patterns: [{pattern, literal}]}. Anything else is the default.
 
-    Patterns have been judged when they were compiled; one that does not compile here is left out.
+    Patterns have been judged when they were compiled; one that does not compile here (an older Python) is left out. Returns what was left out,
+    and why.
     """
+    left_out = [] if data is None or isinstance(data, dict) else ["redact: no mapping"]
     data = data if isinstance(data, dict) else {}
+    left_out += [
+        name + ": no list" for name in ("keys", "allow", "patterns") if not isinstance(data.get(name, []), list)
+    ]
     on = data.get("enabled") is not False
     names = _texts(data.get("keys"))
     added = []
@@ -82,11 +87,12 @@ def configure(data: Any) -> None:
     for number, item in enumerate(items if isinstance(items, list) else (), 1):
         try:
             added.append(("pattern-%d" % number, str(item.get("literal") or ""), re.compile(item["pattern"])))
-        except Exception:
-            continue
+        except Exception as problem:
+            left_out.append("pattern-%d: %s" % (number, problem))
     triggers = [max(re.split(r"[-_. ]", name.casefold()), key=len) for name in names]
     scan.configure(on, added, [word for word in triggers if word.isascii()])
     keys.configure(on, names, _texts(data.get("allow")))  # last: it forgets what was remembered
+    return left_out
 
 
 def listing() -> list[tuple[str, str]]:

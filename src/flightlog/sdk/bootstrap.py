@@ -35,18 +35,15 @@ def install() -> None:
     """Install the SDK. Never raises."""
     try:
         with bytecode.careful():
-            try:
-                from . import attach
-            except Exception:  # what is compiled is damaged
-                with bytecode.from_source():
-                    from . import attach
+            from . import attach
+
             attach.install()
     except Exception:  # nothing is known to count it in yet; the program goes on unmonitored
         pass
 
 
 def start() -> None:
-    """Begin."""
+    """Begin; called with `bytecode.careful`."""
     if os.environ.get("FLIGHTLOG_CAPTURE"):
         from . import streams
 

@@ -14,6 +14,7 @@ import time
 
 from .. import identity, records
 from ..config import switch
+from ..config.compiled import LOGGER
 from ..config.control import DISABLED, LEVELS, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
 from ..config.quota import SHED_BELOW, segment_bytes
 from ..journal.drops import PRESSURE
@@ -47,6 +48,8 @@ class Recorder:
         self._quota = 0  # by which the size of segments was chosen
         self._config: str | None = None
         self._announced = False
+        self._unheeded = ""
+        self._told = ""  # what was recorded of settings that do not hold
 
     # -- set-up ---------------------------------------------------------------------------------------------------
 
@@ -63,6 +66,8 @@ class Recorder:
             self.control = ControlReader(identity.control_path(self._config), self._config, self.writer.directory)
         if self.scope is None:
             self._find_run()
+            if self.implicit:  # else the shim has said it
+                self._unheeded = redact.unheeded(identity.control_path(self._config or ""), self._config or "")
 
     def _find_run(self) -> None:
         run = os.environ.get("FLIGHTLOG_RUN", "")
@@ -90,6 +95,24 @@ class Recorder:
         data = run_data(self.pipeline or program_name(), "implicit")
         self.writer.append(encode(records.event(records.RUN_STARTED, scope.run, data)), records.CRITICAL)
 
+    def _tell(self, trouble: str) -> None:
+        """Record that settings do not hold in this process, once for each reason."""
+        self._told = trouble
+        if not trouble or self.scope is None or self.writer is None:
+            return
+        self.errors += 1
+        record = {
+            "k": "log",
+            "t": time.time_ns(),
+            "lv": records.WARNING,
+            "lg": LOGGER,
+            "m": trouble,
+            "r": self.scope.run,
+            "src": "flightlog",
+            "x": {"pid": os.getpid()},
+        }
+        self.writer.append(encode(record), records.WARNING)
+
     # -- admission ------------------------------------------------------------------------------------------------
 
     def admit(self, now: int, level: int, kept: bool = False) -> bool:
@@ -110,6 +133,8 @@ class Recorder:
                 return False
             if not self._announced:
                 self._announce()
+            if (redact.trouble or self._unheeded) != self._told:
+                self._tell(redact.trouble or self._unheeded)
             pressure = LEVELS[state & PRESSURE_MASK]
             if level < SHED_BELOW[pressure] and not kept:
                 if not self.patience.wait(lambda: self._has_room(level)):

@@ -1,7 +1,7 @@
 """Redaction as the SDK uses it: the functions of `flightlog.redact`, under the rules that this process's config file asks for.
 
 Owns: reading the compiled rules when the SDK is loaded and again when they have changed, and who must then forget what was made under the old ones.
-Never raises: without a file, or with a broken one, the built-in rules hold.
+Never raises: without a file, or with a broken one, the built-in rules hold, and `trouble` says so, which the recorder records.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from .. import identity
-from ..config import switch
+from ..config import compiled, switch
 from ..config.compiled import Compiled, path_for
 from ..redact import HARMLESS_LENGTH, MASK, cut, divide, fields, harmless_length, is_secret_key, text
 
@@ -22,16 +22,21 @@ __all__ = [
     "MASK",
     "cut",
     "divide",
+    "failures",
     "fields",
     "harmless_length",
     "is_secret_key",
     "look",
     "on_change",
     "text",
+    "trouble",
+    "unheeded",
 ]
 
 _forget: list[Callable[[], object]] = []
 _compiled = Compiled()
+failures = 0  # of ours, here
+trouble = ""  # why not all that the config file asks for holds in this process
 
 
 def on_change(forget: Callable[[], object]) -> None:
@@ -43,19 +48,31 @@ def on_change(forget: Callable[[], object]) -> None:
 
 def look(control_path: str) -> None:
     """Take the rules that lie beside the control page, if they have changed. One stat(2). Never raises."""
-    if _compiled.look(path_for(control_path)):
-        for forget in _forget:
-            try:
-                forget()
-            except Exception:  # the others must hear of it
-                continue
+    global failures, trouble
+    if not _compiled.look(path_for(control_path)):
+        trouble = _compiled.problem
+        return
+    trouble = _compiled.problem
+    for forget in _forget:
+        try:
+            forget()
+        except Exception as problem:  # the others must hear of it
+            failures += 1
+            trouble = "rules of redaction may not hold yet: %s" % ascii(problem)
+
+
+def unheeded(control_path: str, config: str) -> str:
+    """Return what is wrong when nobody has compiled what *config* says about redaction."""
+    return "" if _compiled.loaded else compiled.unheeded(path_for(control_path), config)
 
 
 def _start() -> None:
+    global failures, trouble
     try:
         look(identity.control_path(os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()))
-    except Exception:
-        pass
+    except Exception as problem:
+        failures += 1
+        trouble = "the rules of redaction could not be read: %s; the built-in ones hold" % ascii(problem)
 
 
 _start()

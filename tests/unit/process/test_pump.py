@@ -182,7 +182,34 @@ def test_a_full_disk_takes_the_detour_and_comes_back(tmp_path, monkeypatch):
     assert bench.pump.reached()
     bench.finish()
     assert bench.kept() == b"kept 1\nkept 2\n"
-    assert bench.shown().replace(mark.make("ab" * 16, 1, b"lost\n"), b"") == b"kept 1\nlost\nkept 2\n"
+    assert bench.shown() == b"kept 1\nlost\nkept 2\n"
+
+
+@pytest.mark.parametrize("lacks", [as_it_is, without_sendfile])
+def test_no_mark_is_shown_where_the_capture_comes_and_goes(tmp_path, monkeypatch, lacks):
+    """Marks across the beginnings and ends of detours, and order, also while the console takes nothing."""
+    lacks(monkeypatch)
+    whole = pumps._splice
+    for seed in range(8):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        raw, shown = lines(seed)
+        bench = Bench(folder)
+        rnd = random.Random(seed)
+        position = 0
+        give = bench.pump.give
+        while position < len(raw):
+            step = rnd.choice((1, 7, 100, 5000))
+            full = rnd.random() < 0.5
+            monkeypatch.setattr(pumps, "_splice", failing(errno.ENOSPC) if full else whole)
+            monkeypatch.setattr(bench.pump, "give", give if rnd.random() < 0.7 else lambda: None)
+            bench.pump._retry_at = 0.0
+            bench.put(raw[position : position + step])
+            position += step
+        monkeypatch.setattr(bench.pump, "give", give)
+        bench.finish()
+        assert bench.shown() == shown
+        assert 0 < bench.pump.lost < len(raw)
 
 
 def test_a_limit_on_file_sizes_begins_new_segments(tmp_path, monkeypatch):
@@ -200,6 +227,27 @@ def test_a_limit_on_file_sizes_begins_new_segments(tmp_path, monkeypatch):
     bench.finish()
     assert bench.shown() == bench.kept() == data
     assert bench.pump.lost == 0 and bench.stream.capture.number == 4
+
+
+def test_no_mark_is_shown_where_a_limit_ends_a_segment(tmp_path, monkeypatch):
+    raw, shown = lines(7, 3000)
+    for limit in range(70_000, 70_400, 13):
+        folder = tmp_path / str(limit)
+        folder.mkdir()
+        bench = Bench(folder)
+        whole = pumps._splice
+
+        def limited(source, fd, count, offset_dst, flags, limit=limit, whole=whole):
+            if offset_dst >= limit:
+                raise OSError(errno.EFBIG, "too big")
+            return whole(source, fd, min(count, limit - offset_dst), offset_dst=offset_dst, flags=flags)
+
+        monkeypatch.setattr(pumps, "_splice", limited)
+        bench.put(raw)
+        bench.finish()
+        monkeypatch.setattr(pumps, "_splice", whole)
+        assert bench.shown() == shown
+        assert bench.kept() == raw
 
 
 def test_a_vanished_reader_breaks_the_stream(tmp_path):

@@ -1,15 +1,18 @@
 """The kill switch is found in every shape that the printed emergency line leaves behind."""
 
+import json
 import os
 import shutil
 import subprocess
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from flightlog import identity
 from flightlog.config.settings import load
-from flightlog.config.switch import FALSE, TRUE, enabled, file_enabled
+from flightlog.config.switch import FALSE, TRUE, enabled, file_enabled, find_config
 from flightlog.errors import ConfigError
 
 BEFORE = {
@@ -160,3 +163,134 @@ def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path, kind):
     assert file_enabled(path)
     with pytest.raises(ConfigError, match="not a regular file"):
         load(path)
+
+
+OFF_SPELLINGS = [
+    '{"monitoring":{"enabled":false}}',
+    '{"agent": {"batch_rows": 5}, "monitoring": {"file_logging": true, "enabled": false}}',
+    '{"monitoring": {"enabled": true}, "monitoring": {"enabled": false}}',
+    "{'monitoring': {'enabled': false}}",
+    "{monitoring: {enabled: off}, other: [1, {enabled: true}]}",
+    '{"note": "monitoring: {enabled: true}", "monitoring": {"enabled": false}}',
+    '--- {"monitoring": {"enabled": false}}\n',
+    '---\n{"monitoring": {"enabled": false}}\n',
+    '# ours\n{"monitoring": {"enabled": false}}\n',
+    "%YAML 1.1\n---\nmonitoring: {enabled: false}\n",
+    "monitoring: {\n  file_logging: true,\n  enabled: false\n}\n",
+    "monitoring:\n  {enabled: false}\n",
+    "monitoring:\n  { file_logging: true,\n    enabled: false }\n",
+    "monitoring:\n  enabled:\n    false\n",
+    "monitoring:\n  enabled: |-\n    false\n",
+    "monitoring: !!map\n  enabled: false\n",
+    "monitoring: &m\n  enabled: false\n",
+    "monitoring:\n  enabled: !!bool false\n",
+    "monitoring:\n  enabled: &off false\n",
+    "monitoring :\n  enabled : false\n",
+    "monitoring:\n    # why\n    file_logging: true\n    enabled: false\n",
+    "monitoring: {file_logging: true, enabled: 0}\nagent:\n  batch_rows: 5\n",
+    "monitoring:\n  enabled: 00\n",
+]
+ON_SPELLINGS = [
+    '{"monitoring": {}, "other": {"enabled": false}}',
+    '{"other": {"monitoring": {"enabled": false}}}',
+    '{"other": [{"monitoring": {"enabled": false}}]}',
+    '{"note": "monitoring: false"}',
+    '{"note": "\\"monitoring\\": false"}',
+    '{"monitoring": {"enabled": true}} # {"monitoring": false}\n',
+    "note: |\n  monitoring: false\n",
+    "list:\n  - monitoring: false\n",
+    "monitoring: {enabled: true} # enabled: false\n",
+    "monitoring: # enabled: false\n  enabled: true\n",
+    "monitoring: false\nmonitoring: true\n",
+    "monitoring: false\nmonitoring:\n  enabled: true\n",
+]
+
+
+@pytest.mark.parametrize("text", [*OFF_SPELLINGS, *ON_SPELLINGS])
+def test_both_readers_find_the_same(tmp_path, text):
+    config = tmp_path / "config.yml"
+    for data in (text, "\ufeff" + text, text.replace("\n", "\r\n")):
+        config.write_bytes(data.encode())
+        assert file_enabled(str(config)) is load(str(config)).monitoring.enabled is (text in ON_SPELLINGS)
+
+
+@pytest.mark.parametrize("word", ["off-peak", "no thanks", "falsehood", "0.5", "10", "~", "", "[]"])
+@pytest.mark.parametrize(
+    "text", ["monitoring:\n  enabled: %s\n", '{"monitoring": {"enabled": "%s"}}', "monitoring: {enabled: %s}\n"]
+)
+def test_what_is_no_answer_is_wrong_for_both(tmp_path, text, word):
+    config = tmp_path / "config.yml"
+    config.write_text(text % word)
+    assert enabled(text % word) is None
+    with pytest.raises(ConfigError, match="enabled"):
+        load(str(config))
+
+
+names = st.sampled_from(["monitoring", "enabled", "other", "note", "list"])
+scalars = st.sampled_from(
+    [True, False, "monitoring: false", "enabled: false", '{"enabled": false}', "a # b", "'", 5, None]
+)
+trees = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=12
+)
+
+
+@given(
+    st.dictionaries(names.filter(lambda name: name != "monitoring"), trees, max_size=3),
+    st.dictionaries(st.sampled_from(["note", "other", "zeta"]), trees, max_size=2),
+    st.booleans(),
+    st.sampled_from(["block", "flow", "mixed", "json", "json lines"]),
+    st.integers(1, 8),
+)
+def test_whatever_stands_around_it_and_however_it_is_written(before, beside, word, style, indent):
+    """What PyYAML and json write; the keys in their order, ours in the middle."""
+    value = {**before, "monitoring": {**beside, "enabled": word}, "after": {"enabled": not word, **before}}
+    if style.startswith("json"):
+        text = json.dumps(value, indent=indent if style == "json lines" else None)
+    else:
+        flow = {"block": False, "flow": True, "mixed": None}[style]
+        text = yaml.safe_dump(value, default_flow_style=flow, indent=max(2, indent), sort_keys=False)
+        assume("*id" not in text)  # PyYAML shares equal objects
+    assert enabled(text) is word
+
+
+def test_deep_braces_do_not_matter():
+    """A megabyte of what might be nested, closed or not."""
+    for piece in (
+        '{"monitoring": ',
+        '{"monitoring": {"a": {}, ',
+        "[{'",
+        '{"',
+        "monitoring: {",
+        "{a: !!x &y ",
+        "---\n{",
+    ):
+        enabled("{" + piece * (1_000_000 // len(piece)))
+        enabled("monitoring:\n  " + piece * (1_000_000 // len(piece)))
+        enabled((piece + "\n") * (1_000_000 // (len(piece) + 1)))
+
+
+def test_a_file_in_braces_in_the_working_directory_is_ours(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLIGHTLOG_CONFIG", raising=False)
+    config = tmp_path / "config.yml"
+    config.write_text('{"orders": 1, "monitoring": {"enabled": false}}')
+    assert find_config() == str(config) and not file_enabled(str(config))
+    config.write_text('{"orders": {"batch": 5}}')
+    assert find_config() != str(config)
+
+
+def test_what_only_yaml_understands_is_told(tmp_path):
+    config = tmp_path / "config.yml"
+    for text in ("x: &b false\nmonitoring:\n  enabled: *b\n", "monitoring:\n  ? enabled\n  : false\n"):
+        config.write_text(text)
+        assert file_enabled(str(config))
+        (warning,) = load(str(config)).warnings
+        assert "nobody obeys" in warning and "write `enabled: false` below `monitoring:`" in warning
+
+
+def test_a_system_config_that_is_a_fifo_is_not_waited_for(tmp_path, monkeypatch):
+    """It is read for the place of the spool that all users share."""
+    os.mkfifo(tmp_path / "config.yml")
+    monkeypatch.setattr(identity, "SYSTEM_CONFIG", str(tmp_path / "config.yml"))
+    assert identity.shared_spool() == ""

@@ -1,17 +1,18 @@
 """Loaded by every Python that a supervised command starts, through PYTHONPATH. Must parse and be harmless on Python 2.7 to 3.x.
 
-It takes its own folder out of sys.path, runs the sitecustomize that it hides, lets `import flightlog` find us when nothing else does,
+It takes its own place out of sys.path, runs the sitecustomize that it hides, lets `import flightlog` find us when nothing else does,
 remembers which streams are captured, and waits for `logging` to be imported. Nothing else: the SDK proper loads then.
+PYTHONPATH names inject.zip, which holds this file (`make inject`), because no interpreter writes or reads bytecode beside a zip: a
+damaged .pyc of this module would make every Python complain before any line of ours.
 """
 
 import sys
 
 
-def _without_our_folder():
-    import os
-
-    here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [p for p in sys.path if os.path.abspath(p or os.curdir) != here]
+def _without_our_place():
+    here = __file__.rpartition("/")[0]
+    sys.path[:] = [path for path in sys.path if path.rstrip("/") != here]
+    sys.path_importer_cache.pop(here, None)
     return here
 
 
@@ -27,30 +28,26 @@ def _run_hidden():
             sys.modules["sitecustomize"] = ours
 
 
-def _boot_from_source():
-    """Once more, when compiled files of ours are damaged."""
-    from flightlog import bytecode
-
-    with bytecode.from_source():
-        _start()
-
-
 def _start():
-    from flightlog.sdk import bootstrap
+    try:
+        from flightlog import bytecode
+    except Exception:  # what is compiled of the two modules that are read before our own loader is there is damaged
+        before = sys.pycache_prefix
+        sys.pycache_prefix = "/dev/null/none"
+        try:
+            from flightlog import bytecode
+        finally:
+            sys.pycache_prefix = before
+    with bytecode.careful():
+        from flightlog.sdk import bootstrap
 
-    bootstrap.start()
+        bootstrap.start()
 
 
 def _boot(here):
-    import os
-
-    if sys.version_info < (3,):
-        try:
-            os.unlink(os.path.splitext(os.path.abspath(__file__))[0] + ".pyc")  # Python 2 leaves it beside this file
-        except OSError:
-            pass
     if sys.version_info < (3, 8):
         return
+    import os
 
     root = os.path.dirname(os.path.dirname(here))
 
@@ -66,20 +63,13 @@ def _boot(here):
             return spec_from_file_location(name, os.path.join(root, "__init__.py"), submodule_search_locations=[root])
 
     sys.meta_path.append(Last)
-    if not os.environ.get("FLIGHTLOG_SPOOL"):
-        return
-    from flightlog import bytecode
-
-    with bytecode.careful():
+    if os.environ.get("FLIGHTLOG_SPOOL"):
         _start()
 
 
-_here = _without_our_folder()
+_here = _without_our_place()
 try:
     _boot(_here)
 except Exception:
-    try:
-        _boot_from_source()
-    except Exception:
-        pass
+    pass
 _run_hidden()
