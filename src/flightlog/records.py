@@ -32,6 +32,7 @@ LEVEL_NUMBERS.update(
 RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
 STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
 STORE_REGRESSED = "store.regressed"
+AUDIT_FAILED = "audit.failed"  # what the agent has found out about its own node
 DROPS, WRITER_ENDED = "drops", "writer.ended"
 RUN_ADOPTED, RUN_LEFT = "run.adopted", "run.left"
 # What is never shed for want of room: without these nobody could say what ran, and how it ended.

@@ -207,6 +207,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         upkeep=upkeep,
         quota=spool_quota(chosen),
         kept_seconds=chosen.spool.keep,
+        self_check=chosen.agent.self_check,
         destinations=Destinations(
             lambda: wish(watch.look()),
             identity.node_name(),

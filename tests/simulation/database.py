@@ -227,6 +227,10 @@ class FakeSink:
         self._lose(lost, self.session, "lost")
         return ended
 
+    def self_check(self, since, after, limit):
+        self._reach("self_check")
+        return []
+
     def beat(self, status):
         lost = self._reach("beat")
         if self.database.state.agents.get(self.node) != self.epoch:

@@ -24,6 +24,7 @@ from .hint import Hint
 from .notice import write_notice
 from .regression import declare, recognise
 from .retire import KEPT_SECONDS, retire
+from .self_check import Result, SelfCheck
 from .shipper import Shipper
 from .sink import Sink
 from .spool import Files, bytes_of, directories, look
@@ -32,6 +33,7 @@ from .upkeep import Upkeep
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 MAX_CONFLICTS = 3
 BEAT_SECONDS, ALIVE_SECONDS, RETIRE_SECONDS = 5.0, 1.0, 10.0
+PART_SECONDS = 60.0  # between two parts of the self-check while there is always something to ship
 
 
 class Agent:
@@ -46,6 +48,7 @@ class Agent:
         idle_exit: seconds without anything to do after which to leave; None: stay.
         upkeep: started by the caller; None in a short visit.
         destinations: where to ship to; None: into the sink only.
+        self_check: minutes after midnight from which on a day's check is due; None: never.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Agent:
         quota: int = 2 << 30,
         kept_seconds: float = KEPT_SECONDS,
         destinations: Destinations | None = None,
+        self_check: int | None = None,
     ) -> None:
         self._home, self._spool, self._make_sink, self._door = home, spool, make_sink, door
         self._batch = (batch_rows, batch_bytes)
@@ -72,13 +76,14 @@ class Agent:
         self._destinations.say = self.say
         self.quiet = False
         self._hint = Hint(home)
+        self._self_check = SelfCheck(home, self_check)
         if upkeep is not None:
             upkeep.hint = self._hint
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
         self._pause = 0.0
         self._said = ""
-        self._next_beat = self._next_alive = self._next_retire = 0.0
+        self._next_beat = self._next_alive = self._next_retire = self._next_part = 0.0
         self._stopped = False
         self._rows = 0
         self._conflicts = 0  # in a row
@@ -167,9 +172,21 @@ class Agent:
         if self._said:
             self.say("the store is back")
             self._said = ""
+        if self._self_check.is_due() and (not worked or now >= self._next_part):
+            self._next_part = now + PART_SECONDS
+            self._tell(self._self_check.step(self._sink))
         found = self._look()
         self._destinations.board.say("database", SHIPPING, backlog_bytes=self._shipper.backlog(found))
         return worked, bool(self._shipper.living_runs(found))
+
+    def _tell(self, result: Result | None) -> None:
+        """Say what the audit of this node has found; when something is wrong, also in a run of its own."""
+        if result is None:
+            return
+        self.say(result.words())
+        if not result.good:
+            data = {**result._asdict(), "node": self.node}
+            write_notice(self._spool or identity.spool_dir(), records.AUDIT_FAILED, result.words(), data)
 
     def _rest(self) -> tuple[bool, bool]:
         """Do a round without the database; needed is who has just written, when nobody ships."""
@@ -194,6 +211,7 @@ class Agent:
             "rows": self._rows,
             **(self._upkeep.status() if self._upkeep else {"pressure": 0}),
             "disabled": self._upkeep.disabled if self._upkeep else False,
+            "self_check": self._self_check.last._asdict() if self._self_check.last else None,
         }
 
     def say(self, text: str) -> None:

@@ -107,6 +107,12 @@ class Sink(Protocol):
     def lost(self, known: Sequence[str]) -> list[str]:
         """Declare runs lost that have no end and nobody left to say it, except those *known* to go on; return their ids."""
 
+    def self_check(self, since: str, after: str, limit: int) -> Sequence[tuple[str, int, int, int, str]]:
+        """Count what is there of this node's writers that were shipped since a day (ISO, UTC), behind the writer *after*, at most *limit* of them.
+
+        Returns (writer, records said to be stored, missing, duplicates, why its account proves nothing or empty), in the order of writers.
+        """
+
     def beat(self, status: dict[str, Any]) -> None:
         """Say that this agent lives. Raises Fenced."""
 

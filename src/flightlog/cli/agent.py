@@ -164,6 +164,7 @@ def _facts() -> dict[str, Any]:
         "writers": len(found),
         "backlog_bytes": None,
         "dropped": None,
+        "self_check": _self_check(home),
         "store": "embedded" if wiring.is_embedded() else "server",
         "store_error": None,
     }
@@ -216,7 +217,22 @@ def _print(facts: dict[str, Any]) -> None:
         fact("backlog", output.size(backlog) if backlog else "none")
     for name, value in room.lines(facts):
         fact(name, value)
+    last = facts["self_check"]
+    if last is not None:
+        counts = f"{last['records']} records of {last['writers']} writers"
+        fact(
+            "checked",
+            f"{last['at']}, {counts}: {'all there, once' if last['good'] else 'NOT all there, once (flightlog audit)'}",
+        )
     fact("dropped", "unknown" if facts["dropped"] is None else str(facts["dropped"] or "nothing"))
+
+
+def _self_check(home: str) -> dict[str, Any] | None:
+    """Return what the agent has found when it last audited its own node."""
+    from ..agent import self_check
+
+    last = self_check.load(home)
+    return None if last is None else {**last._asdict(), "at": _moment(last.at), "good": last.good}
 
 
 def _moment(seconds: object) -> str | None:

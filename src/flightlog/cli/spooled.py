@@ -146,6 +146,9 @@ class _Kept:
     def prepare(self, days: Iterable[int]) -> set[int]:
         return set(days)
 
+    def self_check(self, since: str, after: str, limit: int) -> list[tuple[str, int, int, int, str]]:
+        return []
+
     def begin(self) -> _Kept:
         return self
 

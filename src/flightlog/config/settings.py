@@ -104,6 +104,7 @@ class AgentSettings:
     batch_bytes: int = 8 << 20
     flush_interval: float = 0.5
     idle_exit: float = 600.0
+    self_check: int | None = 180
 
 
 @dataclass(frozen=True)
@@ -287,6 +288,7 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "agent.batch_bytes": values.size(64 << 10, 1 << 30),
     "agent.flush_interval": values.span(0.01, 60),
     "agent.idle_exit": values.span(1, 10 * 365 * 86400),
+    "agent.self_check": values.hour,
     "spool.quota": values.amount(10**6, 1 << 50),
     "spool.keep_free": values.amount(0, 1 << 50),
     "spool.keep": values.span(0, 365 * 86400),

@@ -163,6 +163,18 @@ def amount(low: int, high: int) -> Callable[[Any], Amount]:
     return check
 
 
+def hour(value: Any) -> int | None:
+    """Check a time of day, or `never`; returns minutes after midnight."""
+    if value is False or str(value).strip().lower() in ("never", "no", "off", "false"):
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
+        return value  # YAML 1.1 reads 3:00 as a number to the base of 60
+    found = re.fullmatch(r"\s*(\d{1,2}):(\d\d)\s*", str(value))
+    if found is None or int(found.group(1)) > 23 or int(found.group(2)) > 59:
+        raise ValueError("is neither a time of day such as 03:00 nor never")
+    return int(found.group(1)) * 60 + int(found.group(2))
+
+
 def on_full(value: Any) -> float:
     """Check what a logging call does when the spool is full; returns for how many seconds it may wait for room."""
     word = str(value).strip().lower()

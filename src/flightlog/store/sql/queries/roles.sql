@@ -29,6 +29,7 @@ roles (role) AS (
            ('pipeline_runs_apply_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_runs_lost_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_drops_apply_v1', true, ARRAY['flightlog_writer']),
+           ('pipeline_self_check_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_commands_claim_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_command_complete_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_partitions_ensure_v1', true, ARRAY['flightlog_writer', 'flightlog_maintenance']),
