@@ -40,8 +40,8 @@ def spool(home):
     return os.path.join(str(home), "spool", str(os.geteuid()))
 
 
-def events(home):
-    """All event records of the spool, in order of time."""
+def records(home):
+    """All records of the spool, in order of time."""
     found = []
     for path in glob.glob(os.path.join(spool(home), "*.seg")):
         writer = os.path.basename(path).split(".")[0]
@@ -57,7 +57,12 @@ def events(home):
                 offset = chunk.next
         finally:
             os.close(fd)
-    return sorted((r for r in found if r["k"] == "event"), key=lambda r: r["t"])
+    return sorted(found, key=lambda r: r["t"])
+
+
+def events(home):
+    """All event records of the spool, in order of time."""
+    return [record for record in records(home) if record["k"] == "event"]
 
 
 def ended(home):

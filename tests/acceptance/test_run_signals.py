@@ -113,6 +113,28 @@ def test_timeout_kill_after(tmp_path):
     code, out, _ = running.run([*line, *running.kept(["sh", "-c", script])], tmp_path)
     assert (code, out) == (-9, b"up\n")
     running.nobody_left(tmp_path)
+    # Nobody can say how it ended; who wanted it to is known.
+    (told,) = signals_told(tmp_path)
+    assert told["m"] == f"SIGTERM came from timeout {told['x']['sender_pid']}" and told["src"] == "flightlog"
+    assert "run.ended" not in [e["ev"] for e in running.events(tmp_path)]
+
+
+def signals_told(home):
+    return [r for r in running.records(home) if r.get("lg") == "flightlog.signals"]
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+def test_who_sends_a_signal_is_recorded(tmp_path, to_group):
+    keeper = counter(tmp_path, start_new_session=True)
+    for number in (15, 2, 1):
+        (os.killpg if to_group else os.kill)(keeper.pid, number)
+        assert keeper.stdout.readline() == b"%d\n" % number
+    os.kill(keeper.pid, signal.SIGUSR2)
+    assert keeper.communicate(timeout=20)[0] == b"12\n"
+    assert keeper.returncode == 0
+    told = [r["x"] for r in signals_told(tmp_path)]
+    assert sorted(x["signal"] for x in told) == ["SIGHUP", "SIGINT", "SIGTERM"]
+    assert {(x["sender_pid"], x["sender_uid"]) for x in told} == {(os.getpid(), os.geteuid())}
 
 
 def test_the_keeper_killed_takes_the_command_with_it(tmp_path):

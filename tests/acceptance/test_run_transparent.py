@@ -8,6 +8,8 @@ import sys
 import pytest
 import running
 
+from waiting import wait_until
+
 PY = sys.executable
 
 CASES = {
@@ -230,3 +232,19 @@ def test_a_regular_file_as_console(tmp_path, mode):
             )
         seen.append((path.read_bytes(), (tmp_path / (name + ".err")).read_bytes()))
     assert seen[0] == seen[1]
+
+
+def test_the_differences_that_the_manual_names(tmp_path):
+    """docs/reference/run.md, "Differences that remain": should one of these be gone one day, so should its line."""
+    script = "echo one; echo x > /dev/stdout; echo two"
+    for name, command in (("bare", ["sh", "-c", script]), ("kept", running.kept(["sh", "-c", script]))):
+        with open(tmp_path / name, "wb") as out:
+            subprocess.run(command, stdout=out, env=running.environment(tmp_path / "home"), check=True)
+    assert (tmp_path / "bare").read_bytes() == b"x\n\0\0two\n"
+    assert (tmp_path / "kept").read_bytes() == b"one\nx\ntwo\n"
+    home = tmp_path / "another"
+    command = running.kept(["seq", "1", "100000"])
+    keeper = subprocess.Popen(command, stdout=subprocess.PIPE, env=running.environment(home))
+    wait_until(lambda: running.metas(home) and len(running.captured(home)) == 588895, 20, "all that it writes")
+    keeper.stdout.close()  # its reader has read nothing
+    assert keeper.wait(20) == 0

@@ -48,6 +48,20 @@ def signal_name(number: int) -> str:
         return "SIGRTMIN+%d" % (number - low) if low <= number <= high else "SIG%d" % number
 
 
+def sender(info: signal.struct_siginfo) -> dict[str, Any]:
+    """Return who sent a signal: {"signal", "sender_pid", "sender_uid", "sender"}; the kernel (a terminal, a timer) has no pid."""
+    found: dict[str, Any] = {"signal": signal_name(info.si_signo)}
+    if info.si_code > 0:
+        return {**found, "sender": "kernel"}
+    found["sender_pid"], found["sender_uid"] = info.si_pid, info.si_uid
+    try:
+        with open("/proc/%d/comm" % info.si_pid, "rb") as file:
+            found["sender"] = file.read().rstrip(b"\n").decode("utf-8", "backslashreplace")
+    except OSError:
+        pass  # it has gone, or belongs to another namespace of processes
+    return found
+
+
 def usage(rusage: Any) -> dict[str, Any]:
     """Return what wait4(2) knows: seconds of CPU, peak memory in KB (the command's own), faults, context switches."""
     return {

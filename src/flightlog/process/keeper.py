@@ -25,7 +25,8 @@ try:
     from flightlog import bytecode
 
     bytecode.guard()
-    from flightlog.process import launch, linux, shim, signals
+    from flightlog import records
+    from flightlog.process import evidence, launch, linux, report, shim, signals
     from flightlog.process.descriptors import close_all, replace_by_null
     from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
     from flightlog.process.relay import Relay
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 BIRTH_SECONDS = 1.0
 MAX_BIRTHS = 3
 DECIDE_SECONDS = 0.001
+MAX_TOLD = 16  # signals that are recorded of one run
 
 
 class Keeper:
@@ -65,6 +67,8 @@ class Keeper:
         self._stops = 0
         self._deadline = 0.0
         self._rusage: object = None
+        self._report: report.Report | None = None
+        self._told = 0
 
     def work(self) -> NoReturn:
         """Start the shim and keep the run until the command has ended."""
@@ -92,17 +96,21 @@ class Keeper:
         """Wait for a signal and see to it. All that wait are taken at once: those that stay in the queue are merged
         there.
         """
+        came = []
         info = self._next(None)
         while info is not None:
             if info.si_signo != signal.SIGCHLD and not self._is_our_own(info):
                 if self.page.phase < EXITED:
                     self.relay.note(self.shim, info.si_signo)
+                    came.append(info)
                 elif info.si_signo in FATAL and time.monotonic_ns() - self.page.exited_ns > SETTLE_NS:
                     self._leave()  # the command has gone, only its console keeps us, and nobody wants to wait for that
             info = self._next(0.0)
         for number in self.relay.decide(self.shim):
             if self.page.phase < EXITED:
                 self.relay.pass_on(number)
+        for info in came:
+            self._tell(info)
 
     def _next(self, seconds: float | None) -> signal.struct_siginfo | None:
         if seconds is None and self.relay.undecided:
@@ -118,6 +126,20 @@ class Keeper:
     def _is_our_own(self, info: signal.struct_siginfo) -> bool:
         """Tell whether keeper or shim sent it, for its own ends."""
         return info.si_pid == os.getpid() or (info.si_signo == signal.SIGCONT and info.si_pid == self.shim)
+
+    def _tell(self, info: signal.struct_siginfo) -> None:
+        """Record who wants the run to end: what comes next may kill the whole group, and nobody is left to say anything."""
+        if info.si_signo not in FATAL or self._told >= MAX_TOLD:
+            return
+        self._told += 1
+        try:
+            if self._report is None:
+                self._report = report.Report(self.setup, "keeper", spare=False)
+            data = evidence.sender(info)
+            who = " ".join([str(data[key]) for key in ("sender", "sender_pid") if key in data])
+            self._report.say("%s came from %s" % (data["signal"], who), data, "flightlog.signals", records.INFO)
+        except Exception:  # the signal counts, not that we tell of it
+            pass
 
     # -- what the shared page says ----------------------------------------------------------------------------------
 

@@ -37,13 +37,14 @@ class Report:
     Args:
         setup: the plan of the run.
         by: `shim` or `keeper`.
+        spare: it speaks for the whole run, and has room set aside for its last words.
     """
 
-    def __init__(self, setup: Setup, by: str) -> None:
+    def __init__(self, setup: Setup, by: str, spare: bool = True) -> None:
         self._setup = setup
         self._by = by
         head = {"run": setup.spec.run, "pipeline": setup.spec.pipeline, "role": by}
-        self._writer = Writer(setup.spool, lambda: head, spare=True)
+        self._writer = Writer(setup.spool, lambda: head, spare=spare)
 
     def event(self, name: str, data: dict[str, Any]) -> None:
         """Write one event of this run. It survives any signal; never raises."""
@@ -53,19 +54,19 @@ class Report:
             payload = self._short(name, data, room)
         self._writer.append(payload, records.CRITICAL, name in _FINAL)
 
-    def say(self, message: str, data: dict[str, Any], logger: str = DROPS_LOGGER) -> None:
-        """Write a line of our own into the run's log, as a warning. Never raises."""
+    def say(self, message: str, data: dict[str, Any], logger: str = DROPS_LOGGER, level: int = records.WARNING) -> None:
+        """Write a line of our own into the run's log. Never raises."""
         record = {
             "k": "log",
             "t": time.time_ns(),
-            "lv": records.WARNING,
+            "lv": level,
             "lg": logger,
             "m": message,
             "r": self._setup.spec.run,
             "src": "flightlog",
             "x": data,
         }
-        self._writer.append(encode(record), records.WARNING)
+        self._writer.append(encode(record), level)
 
     def close(self) -> None:
         """Nothing comes any more. Never raises."""
