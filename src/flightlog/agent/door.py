@@ -44,8 +44,9 @@ class Door:
             return False
         pid = os.getpid()
         note = {"pid": pid, "start": identity.process_start_time(pid), "since": time.time(), "version": __version__}
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(note).encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: only an agent can make room, whether people see its pid or not
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(note).encode(), 0)
         self._lock = fd
         self._share(fd)
         bell = os.path.join(self._home, BELL_NAME)
