@@ -224,3 +224,13 @@ def test_a_writer_of_several_runs_is_counted_whole(dsn, recorded):
     assert counts(account(dsn, [second])) == {"written": 4, "stored": 4}
     execute(dsn, "DELETE FROM pipeline_logs WHERE message = 'b'")
     assert account(dsn, [first]).total("missing") == 1
+
+
+def test_a_capture_that_does_not_say_whose_it_is(dsn, recorded):
+    writer = identity.new_writer_id()
+    for suffix in (".meta", ".000000.cap", ".end"):
+        with open(os.path.join(recorded.spool, writer + suffix), "wb"):
+            pass
+    recorded.ship()
+    (item,) = account(dsn).writers
+    assert (item.kind, item.run, item.pipeline, item.good) == ("capture", "", None, True)

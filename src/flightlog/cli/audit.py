@@ -142,7 +142,7 @@ def _verdict(found: Audit, paint: output.Paint) -> str:
     rest = f"; {output.size(pending)} more wait in the spool" if pending else ""
     dead = f", {found.total('dead')} of them as dead letters" if found.total("dead") else ""
     if found.good:
-        return paint(f"nothing is lost: all {written} records written are stored, each once{dead}{rest}", "green")
+        return paint(f"nothing is lost{' so far' if pending else ''}: all {written} records written are stored, each once{dead}{rest}", "green")
     wrong = [f"{found.total(name)} {name}" for name in ("missing", "dropped", "corrupt") if found.total(name)]
     if found.total("duplicates"):
         wrong.append(f"{found.total('duplicates')} stored twice")

@@ -131,7 +131,7 @@ def _judge(row: _Row, node: str, pending: Mapping[str, int], lost: Mapping[tuple
         writer=row.writer,
         node=row.node,
         kind=row.kind,
-        run=row.run,
+        run=row.run if row.run.strip("0") else "",  # the files of a birth that was cut short do not say whose they are
         pipeline=row.pipeline,
         written=row.stored + row.dead + row.dropped + row.corrupt + row.gap,
         stored=row.numbers,
