@@ -52,6 +52,7 @@ class Reading:
         pending: unshipped bytes by writer, for writers that have files in the spool.
         off: what to say when nothing new comes into the store because it is switched off.
         positions: how far these writers are in the store: (segment, byte, closed).
+        waiting: for the face's use: what it has found out about what is pending.
     """
 
     connection: Connection
@@ -60,6 +61,7 @@ class Reading:
     pending: dict[str, int] = field(default_factory=dict)
     off: FlightlogError | None = None
     positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    waiting: object = None
 
 
 def settings() -> Settings:
@@ -291,6 +293,11 @@ def _catch_up(reading: Reading) -> None:
     while reading.backlog_bytes and time.monotonic() < deadline:
         time.sleep(0.01)
         _look_at_spool(reading)
+
+
+def look_again(reading: Reading) -> None:
+    """Find out anew what of this node's spool is not in the store. Raises SinkError."""
+    _look_at_spool(reading)
 
 
 def _look_at_spool(reading: Reading) -> None:

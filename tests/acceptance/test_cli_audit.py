@@ -25,9 +25,10 @@ def test_all_is_well(flightlog, recorded):
     recorded.run("other")
     out, err = flightlog("audit")
     lines = out.splitlines()
-    assert lines[0].split() == "PIPELINE RUN WRITERS WRITTEN STORED DEAD DROPPED CORRUPT MISSING TWICE UNPROVEN".split()
+    heads = "PIPELINE RUN WRITERS WRITTEN STORED DEAD DROPPED CORRUPT MISSING TWICE UNPROVEN LOST"
+    assert lines[0].split() == heads.split()
     assert [line.split()[0] for line in lines[1:4]] == ["orders", "other", "total"]
-    assert lines[3].split() == ["total", "2", "8", "8", "0", "0", "0", "0", "0", "0"]
+    assert lines[3].split() == ["total", "2", "8", "8", "0", "0", "0", "0", "0", "0", "0"]
     assert lines[4:] == ["nothing is lost: all 8 records written are stored, each once"]
     assert err == ""
     assert "TOTAL" not in flightlog("audit", "orders")[0]
@@ -59,7 +60,7 @@ def test_one_deleted_row_is_missing(flightlog, recorded, dsn):
     recorded.run("other")
     execute(dsn, "DELETE FROM pipeline_logs WHERE message = 'a'")
     out, _ = flightlog("audit", code=1)
-    assert "NOT proven complete: of 8 records written, 1 missing" in out
+    assert "NOT complete: of 8 records written, 1 missing" in out
     assert "1 missing" in out.splitlines()[-1]
     data = json.loads(flightlog("audit", "orders", "-o", "json", code=1)[0])
     assert (data["good"], data["missing"], data["writers"][0]["missing"]) == (False, 1, 1)

@@ -161,10 +161,10 @@ def test_a_name_that_may_still_be_in_the_spool(dsn, home, recorded):
     run = identity.new_ulid()
     recorded.write(run, [log(run, "x" * 3000)], "fresh")
     flightlog = Command(f"{dsn} options='-c default_transaction_read_only=on'", home)
-    for arguments in (["status", "fresh"], ["logs", "fresh"], ["list", "fresh"], ["audit", "fresh"]):
-        out, err = flightlog(*arguments, code=4)
-        assert (out, "called fresh\nTry: flightlog list" in err) == ("", True)
-        assert "KiB are still to be shipped; flightlog agent status\nError: " in err
+    for command in ("status", "logs", "list", "audit"):
+        out, err = flightlog(command, "frosh", code=4)
+        assert (out, "called frosh\nTry: fresh\n" in err) == ("", True)
+        assert "KiB are still to be shipped, all of fresh " in err and "; flightlog agent status\nError: " in err
 
 
 def test_what_waits_in_the_spool_is_said(dsn, home, recorded):
@@ -177,4 +177,4 @@ def test_what_waits_in_the_spool_is_said(dsn, home, recorded):
     out, err = flightlog("status")
     assert "known" in out
     assert "KiB to ship" in out
-    assert err.endswith("KiB are still to be shipped; flightlog agent status\n")
+    assert err.endswith(f"KiB are still to be shipped, all of orders {run[-6:]} among them; flightlog agent status\n")

@@ -373,7 +373,7 @@ def test_output_under_pressure_goes_to_the_console_is_counted_and_keeps_its_last
     lost = captures["stdout"]["lost"]
     assert json.loads(flightlog("status", "loud", "-o", "json")[0])["lost_bytes"] == lost
     assert json.loads(flightlog("audit", "loud", "-o", "json", code=1)[0])["lost_bytes"] == lost
-    assert "of output not kept" in flightlog("audit", "loud", code=1)[0]
+    assert "of output were not kept" in flightlog("audit", "loud", code=1)[0]
     assert f"{lost} bytes of stdout were not kept (pressure 3)" in flightlog("logs", "loud", "-p", "warn")[0]
 
 

@@ -44,7 +44,7 @@ class Door:
             return False
         pid = os.getpid()
         note = {"pid": pid, "start": identity.process_start_time(pid), "since": time.time(), "version": __version__}
-        with contextlib.suppress(OSError):  # a full disk: only an agent can make room, whether people see its pid or not
+        with contextlib.suppress(OSError):  # a full disk: only an agent makes room, whether people see its pid or not
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps(note).encode(), 0)
         self._lock = fd

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import output
-from .choose import open_store, runs_argument
+from .choose import open_store, runs_argument, waiting
 
 if TYPE_CHECKING:
     from ..query.audit import Audit, WriterAudit
 
 COUNTS = ("written", "stored", "dead", "dropped", "corrupt", "missing", "duplicates", "unproven")
-UNUSUAL = frozenset(("dead", "dropped", "corrupt", "duplicates", "missing", "unproven"))
-HEADS = {"duplicates": "TWICE"}
+COLUMNS = (*COUNTS, "lost_bytes")
+UNUSUAL = frozenset(COLUMNS) - {"written", "stored"}
+HEADS = {"duplicates": "TWICE", "lost_bytes": "LOST"}
 
 
 @click.command(short_help="Prove that nothing was lost.")
@@ -27,7 +28,7 @@ def audit(selectors: tuple[str, ...], writers: bool, form: str, color: str) -> N
     """Compare what was written with what is stored, for RUNs or for everything: rows counted, writers' counts, ledger.
 
     written = stored + dead letters + dropped + corrupt; what is left is missing. Exit 1 when something is missing, doubled, dropped, corrupt,
-    or when something cannot be proven.
+    when output of a command was not kept, or when something cannot be proven.
 
     \b
     Examples:
@@ -52,8 +53,12 @@ def _ask(selectors: tuple[str, ...]) -> Audit:
             from ..query.audit import audit as ask
             from ..query.selectors import resolve
 
-            runs = resolve(reading.connection, selectors) if selectors else None
-            found = ask(reading.connection, runs, reading.node, reading.pending)
+            known = waiting(reading)
+            runs = resolve(known.catalogue(), selectors) if selectors else None
+            every = [*known.runs.values(), *known.parts.values()]
+            held = [one for one in every if runs is None or one.run in runs]
+            whose = {writer: (one.run, one.names[-1]) for one in held for writer in one.writers}
+            found = ask(reading.connection, runs, reading.node, reading.pending, whose)
         if all(item.unproven != VANISHED for item in found.writers):
             break
     return found
@@ -77,7 +82,7 @@ def _as_json(found: Audit) -> dict[str, Any]:
 
 def _writer_as_json(item: WriterAudit) -> dict[str, Any]:
     return {
-        "writer": item.writer,
+        "writer": item.writer or None,
         "node": item.node,
         "kind": item.kind or None,
         "run": item.run or None,
@@ -98,31 +103,41 @@ def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     if not found.writers:
         output.note("nothing was recorded")
         return
+    nodes = len({item.node for item in found.writers}) > 1
     if by_writer:
-        head = ["PIPELINE", "RUN", "WRITER", "KIND"]
-        rows = [[_name(item), item.run[-6:], item.writer, item.kind, *_counts([item])] for item in found.writers]
-        total = ["total", "", f"{len(found.writers)} writers", ""]
+        head = ["PIPELINE", "RUN", *(["NODE"] if nodes else []), "WRITER", "KIND"]
+        groups = [[item] for item in found.writers]
+        ends = [[item.writer or "-", item.kind or "-"] for item in found.writers]
+        total = [f"{len(found.writers)} writers", ""]
     else:
-        head = ["PIPELINE", "RUN", "WRITERS"]
-        groups: dict[tuple[str, str], list[WriterAudit]] = {}
+        head = ["PIPELINE", "RUN", *(["NODE"] if nodes else []), "WRITERS"]
+        by_run: dict[tuple[str, str, str], list[WriterAudit]] = {}
         for item in found.writers:
-            groups.setdefault((item.pipeline or "", item.run), []).append(item)
-        rows = [[_name(items[0]), run[-6:], str(len(items)), *_counts(items)] for (_, run), items in groups.items()]
-        total = ["total", "", str(len(found.writers))]
+            by_run.setdefault((item.pipeline or "", item.run, item.node), []).append(item)
+        groups = list(by_run.values())
+        ends = [[str(len(items))] for items in groups]
+        total = [str(len(found.writers))]
+    rows = [[*_whose(items[0], nodes), *end, *_counts(items)] for items, end in zip(groups, ends, strict=True)]
     if len(rows) > 1:
-        rows.append([*total, *_counts(found.writers)])
-    right = set(range(len(head), len(head) + len(COUNTS))) | (set() if by_writer else {2})
+        rows.append(["total", "", *([""] if nodes else []), *total, *_counts(found.writers)])
+    right = set(range(len(head), len(head) + len(COLUMNS))) | (set() if by_writer else {len(head) - 1})
     # On a narrow screen counts that are zero everywhere go first: the last line says the same.
-    zero = [len(head) + n for n, name in enumerate(COUNTS) if name in UNUSUAL and not found.total(name)]
-    spare = [3, *zero, 1] if by_writer else [2, *zero]
-    lines = output.table([[*head, *(HEADS.get(name, name.upper()) for name in COUNTS)], *rows], right, spare)
+    zero = [len(head) + n for n, name in enumerate(COLUMNS) if name in UNUSUAL and not found.total(name)]
+    spare = [len(head) - 1, *zero, *([1] if by_writer else [])]
+    lines = output.table([[*head, *(HEADS.get(name, name.upper()) for name in COLUMNS)], *rows], right, spare)
     output.say(paint(lines[0], "dim"))
     for line in lines[1:]:
         output.say(line)
     output.say(_verdict(found, paint))
     for item in found.writers:
         if not item.good:
-            output.say(f"  writer {item.writer} of {_name(item)} {item.run[-6:] or '-'}: {_wrong(item)}")
+            kind = f"{item.kind or 'writer'} {item.writer or 'of output'}"
+            where = f" on {output.one_line(item.node)}" if nodes else ""
+            output.say(f"  {kind} of {_name(item)} {item.run[-6:] or '-'}{where}: {_wrong(item)}")
+
+
+def _whose(item: WriterAudit, nodes: bool) -> list[str]:
+    return [_name(item), item.run[-6:] or "-", *([output.one_line(item.node)] if nodes else [])]
 
 
 def _name(item: WriterAudit) -> str:
@@ -130,27 +145,31 @@ def _name(item: WriterAudit) -> str:
 
 
 def _counts(items: list[WriterAudit]) -> list[str]:
-    return [
+    counts = [
         str(sum(bool(item.unproven) if name == "unproven" else int(getattr(item, name)) for item in items))
         for name in COUNTS
     ]
+    lost = sum(item.lost_bytes for item in items)
+    return [*counts, output.size(lost) if lost else "0"]
 
 
 def _verdict(found: Audit, paint: output.Paint) -> str:
     """Say in words what is proven, and what is not."""
-    written, pending = found.total("written"), found.total("pending_bytes")
+    written, pending, lost = found.total("written"), found.total("pending_bytes"), found.total("lost_bytes")
     rest = f"; {output.size(pending)} more wait in the spool" if pending else ""
     dead = f", {found.total('dead')} of them as dead letters" if found.total("dead") else ""
+    stored = f"all {written} records written are stored, each once{dead}"
     if found.good:
-        return paint(f"nothing is lost{' so far' if pending else ''}: all {written} records written are stored, each once{dead}{rest}", "green")
-    wrong = [f"{found.total(name)} {name}" for name in ("missing", "dropped", "corrupt") if found.total(name)]
+        return paint(f"nothing is lost{' so far' if pending else ''}: {stored}{rest}", "green")
+    gone = [f"{found.total(name)} {name}" for name in ("missing", "dropped", "corrupt") if found.total(name)]
+    wrong = [*gone]
     if found.total("duplicates"):
         wrong.append(f"{found.total('duplicates')} stored twice")
-    if found.total("lost_bytes"):
-        wrong.append(f"{output.size(found.total('lost_bytes'))} of output not kept")
     if found.total("unproven"):
         wrong.append(f"{found.total('unproven')} of {len(found.writers)} writers UNPROVEN")
-    return paint(f"NOT proven complete: of {written} records written, {', '.join(wrong)}{dead}{rest}", "red")
+    what = [f"{output.size(lost)} of output were not kept"] if lost else []
+    what.append(f"of {written} records written, {', '.join(wrong)}{dead}" if wrong else stored)
+    return paint(f"NOT {'complete' if gone or lost else 'proven complete'}: {'; '.join(what)}{rest}", "red")
 
 
 def _wrong(item: WriterAudit) -> str:
@@ -160,5 +179,5 @@ def _wrong(item: WriterAudit) -> str:
     more = {"dropped": f" ({output.one_line(drops.words(item.drops))})" if item.drops else ""}
     wrong = [f"{getattr(item, name)} {name}{more.get(name, '')}" for name in names if getattr(item, name)]
     if item.lost_bytes:
-        wrong.append(f"{output.size(item.lost_bytes)} of output not kept")
+        wrong.append(f"{output.size(item.lost_bytes)} of output were not kept")
     return ", ".join([*wrong, *([f"unproven: {output.one_line(item.unproven)}"] if item.unproven else [])])

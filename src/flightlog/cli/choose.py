@@ -18,6 +18,7 @@ from .complete import complete_runs
 
 if TYPE_CHECKING:
     from ..wiring import Reading
+    from .waiting import Waiting
 
 UNREACHABLE = 3
 SHIPPING_SECONDS = 0.2
@@ -73,13 +74,28 @@ def answer_from_spool(problem: FlightlogError, answer: Callable[[], None]) -> No
     sys.exit(UNREACHABLE)
 
 
+def waiting(reading: Reading) -> Waiting:
+    """Return the runs that only this node's spool knows, as they were when this was first asked for. Raises SinkError."""
+    from .waiting import Waiting
+
+    if not isinstance(reading.waiting, Waiting):
+        reading.waiting = Waiting(reading)
+    return reading.waiting
+
+
 def _note(reading: Reading) -> None:
     if reading.off is not None:
         click.echo(f"Note: nothing new comes here: {output.one_line(reading.off.message)}", err=True)
         click.echo(f"Try: {output.one_line(reading.off.hint)}", err=True)
         return
     if reading.backlog_bytes:
-        output.note(f"{output.size(reading.backlog_bytes)} are still to be shipped; flightlog agent status")
+        whose = ""
+        with contextlib.suppress(FlightlogError):  # the store may have gone meanwhile
+            from .waiting import words
+
+            runs = list(waiting(reading).runs.values())
+            whose = f", all of {words(runs)} among them" if runs else ""
+        output.note(f"{output.size(reading.backlog_bytes)} are still to be shipped{whose}; flightlog agent status")
 
 
 def wake_shipping(ourselves: bool = True) -> None:

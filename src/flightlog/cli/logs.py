@@ -1,32 +1,30 @@
 """`flightlog logs`: log lines of runs, the newest or all, and as they come.
 
-Owns: options, and the order of tail and follow. Leaves how a line looks to `logline`, what is selected to `query`.
+Owns: options, and lines of store and spool together. Leaves how a line looks to `logline`, what is selected to `query`, following to `following`.
 """
 
 from __future__ import annotations
 
-import select
+import heapq
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import records
-from ..errors import FlightlogError, SinkError, SinkUnavailable, UsageError
-from . import output, times
-from .choose import answer_from_spool, count, open_store, runs_argument, wake_shipping
+from ..errors import FlightlogError, UsageError
+from . import following, output, times
+from .choose import answer_from_spool, count, open_store, runs_argument, waiting
 from .logline import Printer
 
 if TYPE_CHECKING:
+    from ..query.drops import Drops
     from ..query.logs import Filter, Line
     from ..query.selectors import Selected
     from ..wiring import Reading
-
-POLL_SECONDS = 0.2
-AWAY_SECONDS = 1.0  # between attempts to reach a store that is gone
-SHIP_SECONDS = 1.0  # how often we ship while following, where no agent does
+    from .spooled import Spooled
+    from .waiting import WaitingRun
 
 
 @click.command(short_help="Show log lines.")
@@ -75,18 +73,26 @@ def logs(selectors: tuple[str, ...], **options: Any) -> None:
     try:
         with open_store(note_first=options["follow"]) as reading:
             from ..query import logs as query
+            from ..query.drops import of_runs
             from ..query.selectors import select
 
-            selected = select(reading.connection, selectors) if selectors else None
+            selected = select(waiting(reading).catalogue(), selectors) if selectors else None
             wanted = _filter(selected, options)
             query.check(reading.connection, wanted)
+            held = waiting(reading).among(wanted.runs)
+            if held and options["follow"] and reading.off is None:
+                following.wait_for_shipping(reading, held)
+                held = []
+            spool = waiting(reading).read(held, wanted, limit) if held else None
             printer = _printer(wanted, options)
-            if options["follow"]:
-                _follow(reading, wanted, selected, limit, printer, options["quiet"] or printer.many)
+            if options["follow"] and spool is None:
+                following.follow(reading, wanted, selected, limit, printer, options["quiet"] or printer.many)
             else:
-                _show(reading, wanted, limit, printer, options)
+                _show(reading, wanted, limit, printer, options, spool)
             if not options["quiet"]:
-                _say_end(reading, wanted, printer, options)
+                _say_waiting(held, [] if options["follow"] else waiting(reading).parts_of(wanted.runs))
+                _say_losses({**of_runs(reading.connection, wanted.runs or []), **(spool.dropped if spool else {})})
+                _say_end(reading, wanted, printer, options, spool)
     except FlightlogError as problem:
         if printer is not None or options["follow"]:
             raise
@@ -105,6 +111,8 @@ def _show_spool(selectors: tuple[str, ...], limit: int | None, options: dict[str
     for line in reversed(found) if options["reverse"] else found:
         printer.write(line)
     printer.end()
+    if not options["quiet"]:
+        _say_losses({run: spool.dropped[run] for run in wanted.runs or []})
 
 
 def _printer(wanted: Filter, options: dict[str, Any]) -> Printer:
@@ -112,15 +120,30 @@ def _printer(wanted: Filter, options: dict[str, Any]) -> Printer:
     return Printer(options["form"], output.Paint(options["color"]), options["utc"], many)
 
 
-def _show(reading: Reading, wanted: Filter, limit: int | None, printer: Printer, options: dict[str, Any]) -> None:
+def _show(
+    reading: Reading,
+    wanted: Filter,
+    limit: int | None,
+    printer: Printer,
+    options: dict[str, Any],
+    spool: Spooled | None,
+) -> None:
     from ..query import logs as query
 
     lines: Iterable[Line]
     height = 1 << 30
+    waiting_lines = spool.lines(wanted.runs, limit) if spool else []
     if limit is None:
         lines = query.everything(reading.connection, wanted, newest_first=options["reverse"])
+        if waiting_lines:
+            newest_first = options["reverse"]
+            ours = reversed(waiting_lines) if newest_first else waiting_lines
+            lines = heapq.merge(lines, ours, key=lambda line: line.ts, reverse=newest_first)
     else:
         found = query.newest(reading.connection, wanted, limit)
+        if waiting_lines:
+            found = sorted([*found, *waiting_lines], key=lambda line: line.ts)
+            found = found[len(found) - min(limit, len(found)) :]
         lines = reversed(found) if options["reverse"] else found
         height = sum(1 + line.message.count("\n") for line in found)
     paged = not options["no_pager"] and options["form"] in ("short", "full", "cat")
@@ -130,69 +153,6 @@ def _show(reading: Reading, wanted: Filter, limit: int | None, printer: Printer,
         for line in lines:
             printer.write(line)
         printer.end()
-
-
-def _follow(
-    reading: Reading, wanted: Filter, selected: Selected | None, limit: int | None, printer: Printer, silent: bool
-) -> None:
-    from ..query.live import Follow
-
-    wake_shipping()
-    wake_at = time.monotonic() + SHIP_SECONDS
-    follow = Follow(reading.connection, wanted, selected.pipelines if selected else [])
-    printer.begin(sys.stdout)
-    run = _print(follow.tail(limit), printer, wanted.runs[0] if wanted.runs and not silent else "")
-    while True:
-        now = time.monotonic()
-        wake_shipping(ourselves=now >= wake_at)
-        wake_at = now + SHIP_SECONDS if now >= wake_at else wake_at
-        try:
-            run = _print(follow.more(), printer, run)
-        except SinkUnavailable as problem:
-            _wait_for_store(reading, problem)
-            follow.use(reading.connection)
-            continue
-        if follow.over:
-            break
-        if not follow.more_waits:
-            _pause()
-    printer.end()
-
-
-def _pause() -> None:
-    """Wait a little; notice meanwhile that nobody reads any more, which a write would tell only when the next line comes."""
-    watch = select.poll()
-    watch.register(sys.stdout.fileno(), 0)
-    if watch.poll(POLL_SECONDS * 1000):
-        raise BrokenPipeError
-
-
-def _wait_for_store(reading: Reading, problem: SinkError) -> None:
-    """Wait until the store answers again; say that it does not, and that it does. Ctrl-C ends it."""
-    from .. import wiring
-
-    output.note(f"-- {output.one_line(problem.message)}; waiting for it --")
-    while True:
-        _pause()
-        try:
-            wiring.reconnect(reading)
-        except SinkError:
-            time.sleep(AWAY_SECONDS)
-            continue
-        output.note("-- the store answers again --")
-        return
-
-
-def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
-    """Print *lines*; say which run they are of where that is not *run* any more, unless that is empty. Return the last one's."""
-    for line in lines:
-        if run and line.run != run:
-            printer.flush()
-            output.note(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --")
-            run = line.run
-        printer.write(line)
-    printer.flush()
-    return run
 
 
 def _filter(selected: Selected | None, options: dict[str, Any]) -> Filter:
@@ -228,7 +188,30 @@ def _level(word: str, text: str) -> int:
     return number
 
 
-def _say_end(reading: Reading, wanted: Filter, printer: Printer, options: dict[str, Any]) -> None:
+def _say_waiting(held: Sequence[WaitingRun], parts: Sequence[WaitingRun]) -> None:
+    """Say which of the runs asked for are not in the store, or not all of them."""
+    from .waiting import words
+
+    if held:
+        output.note(f"-- {words(held)}: the store has nothing of it yet, its lines are from the spool --")
+    if parts:
+        size = output.size(sum(one.size for one in parts))
+        output.note(f"-- {words(parts)}: {size} of it wait in the spool, lines may be missing --")
+
+
+def _say_losses(dropped: Mapping[str, Drops]) -> None:
+    """Say what of these runs is not among their lines because it was not kept."""
+    records = sum(one.records for one in dropped.values())
+    lost = sum(one.lost_bytes for one in dropped.values())
+    words = [f"{records} record{'' if records == 1 else 's'}"] if records else []
+    words += [f"{output.size(lost)} of output"] if lost else []
+    if words:
+        output.note(f"-- {' and '.join(words)} were not kept: the spool could not take them; flightlog audit --")
+
+
+def _say_end(
+    reading: Reading, wanted: Filter, printer: Printer, options: dict[str, Any], spool: Spooled | None
+) -> None:
     """Say which lines these were, to people who look; how a followed run ended, to everybody; and that nothing matched."""
     from ..query import runs
 
@@ -242,7 +225,8 @@ def _say_end(reading: Reading, wanted: Filter, printer: Printer, options: dict[s
         whose = f"{len(wanted.runs)} runs" if wanted.runs else "all runs"
         output.note(paint(f"-- {whose}   {printer.count} lines   {zone} --", "dim"))
         return
-    run = runs.get(reading.connection, wanted.runs[0])
+    held = [run for run in spool.all if run.run == wanted.runs[0]] if spool else []
+    run = held[0] if held else runs.get(reading.connection, wanted.runs[0])
     words = output.one_line(f"{run.pipeline} {run.short} {run.state}" + (f": {run.ending}" if run.ending else ""))
     shown = f"{printer.count} of {run.lines} lines"
     output.note(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]))

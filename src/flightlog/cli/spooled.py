@@ -1,34 +1,36 @@
-"""What the spool of this node knows, for when the store cannot be reached: runs and lines as the agent would have shipped them.
+"""What the spool of this node knows, for when the store does not know it or cannot be reached: runs and lines as the agent would have shipped them.
 
 Invariants: nothing is changed; memory is bounded by the lines asked for per run, time by READ_BYTES, and it is said when older bytes were left out.
-The spool holds what is not shipped yet, and what was shipped within the last hour or so. Owns: a sink that keeps rows instead of storing them.
-Leaves reading bytes to `agent`, the grammar of selectors to `query.selectors`.
+The spool holds what is not shipped yet, and what was shipped within the last hour or so. Owns: which rows are kept, and what they come to.
+Leaves reading bytes to `agent`, rows to `kept`, the grammar of selectors to `query.selectors`.
 """
 
 from __future__ import annotations
 
 import datetime
 import heapq
-import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .. import identity
 from ..agent.shipper import Shipper
-from ..agent.sink import DeadLetter, Position
 from ..agent.spool import Files, directories, look
 from ..errors import NotFound, UsageError
+from ..query.drops import Drops, Lost, add, settled
 from ..query.logs import Filter, Line
 from ..query.runs import BAD, Run
 from . import output
+from .kept import Kept, event, moment
+from .kept import line as kept_line
+
+if TYPE_CHECKING:
+    from .waiting import WaitingRun
 
 READ_BYTES = 256 << 20  # seconds of reading
 MOST_LINES = 100_000
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_MEANING = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 class Spooled:
@@ -37,19 +39,45 @@ class Spooled:
     Args:
         wanted: which lines to keep; its runs do not restrict.
         limit: lines to keep of each run.
+        writers: whose records to read; None reads everybody's.
 
     Raises NotFound when the spool is empty; UsageError.
     """
 
-    def __init__(self, wanted: Filter | None = None, limit: int | None = 0) -> None:
+    def __init__(
+        self, wanted: Filter | None = None, limit: int | None = 0, writers: Collection[str] | None = None
+    ) -> None:
         self._match = _matcher(wanted or Filter())
         self._limit = MOST_LINES if limit is None else min(limit, MOST_LINES)
         self._lines: dict[str, list[tuple[datetime.datetime, int, str, int, Line]]] = {}  # heaps, the oldest on top
         self._rows: dict[str, dict[str, Any]] = {}
-        alive = self._read()
+        self._gaps: list[tuple[str, Lost]] = []  # what events say of captures, with their time
+        self._dropped: dict[str, tuple[str, int, dict[str, int]]] = {}  # by writer: (run, records, by level and reason)
+        alive = self._read(writers)
         if not self._rows:
             raise NotFound("there is nothing in it", "flightlog run -- COMMAND")
         self.all = [_run(row, alive) for _, row in sorted(self._rows.items(), reverse=True)]
+        self.dropped = self._sums()
+
+    def _sums(self) -> dict[str, Drops]:
+        """Return what each run did not keep, as far as this spool knows."""
+        found = {run.run: Drops() for run in self.all}
+        for owner, count, counts in self._dropped.values():
+            if owner in found:
+                found[owner].records += count
+                add(found[owner].counts, counts)
+        words = list(self._gaps)
+        for run in self.all:
+            end = run.data.get("end")
+            captures = end.get("captures") if isinstance(end, dict) else None
+            for one in captures if isinstance(captures, list) else []:
+                words += [_gap(run.run, run.ended_at, one)]
+            if isinstance(end, dict) and "lost" in end:
+                words += [_gap(run.run, run.ended_at, {"lost": end["lost"]})]
+        for lost in settled(word for _, word in sorted(words, key=lambda item: item[0])):
+            if lost.run in found:
+                found[lost.run].lost_bytes += lost.size
+        return found
 
     def lines(self, runs: Sequence[str] | None, limit: int | None) -> list[Line]:
         """Return the newest *limit* lines of *runs* (None: of all), oldest first. They have no position: the store gives it."""
@@ -57,6 +85,11 @@ class Spooled:
         found = sorted(item for run in names if runs is None or run in runs for item in self._lines.get(run, ()))
         kept = found if limit is None else found[len(found) - min(limit, len(found)) :]
         return [line._replace(pipeline=names[line.run], pos=None) for *_, line in kept]
+
+    def only(self, held: Sequence[WaitingRun]) -> list[Run]:
+        """Return those of the runs that are *held*."""
+        wanted = {one.run for one in held}
+        return [run for run in self.all if run.run in wanted]
 
     def pipelines(self) -> list[str]:
         """Return the names of all pipelines, those that ran last first."""
@@ -90,17 +123,16 @@ class Spooled:
         found = [run for run in self.all if run.run.startswith(text) or (len(text) == 6 and run.run.endswith(text))]
         return [(run.run, run.pipeline, run.state) for run in found[:limit]]
 
-    def _read(self) -> set[str]:
+    def _read(self, writers: Collection[str] | None) -> set[str]:
         """Read everything; return the runs that somebody may still write into."""
-        folders = directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", ""))
-        found, left = _newest(look(folders))
+        found, left = _newest(_look(writers))
         if left:
             output.note(f"-- {output.size(left)} of older segments were not read --")
         with tempfile.TemporaryDirectory(prefix="flightlog-") as damage:  # the agent will keep it in its own place
-            shipper = Shipper(_Kept(self._keep, self._learn), identity.node_name(), damage)
+            shipper = Shipper(Kept(self._keep, self._heed, self._learn, self._account), identity.node_name(), damage)
             while shipper.ship(found, look_alive=True).more:
                 pass
-            found, _ = _newest(look(folders))  # who was found dead is at his end only by a later look
+            found, _ = _newest(_look(writers))  # who was found dead is at his end only by a later look
             while shipper.ship(found, look_alive=True).more:
                 pass
             alive = set(shipper.living_runs(found))
@@ -110,12 +142,20 @@ class Spooled:
     def _keep(self, row: str) -> None:
         if not self._limit:
             return
-        line = _line(row)
+        line = kept_line(row)
         if self._match(line):
             kept = self._lines.setdefault(line.run, [])
             heapq.heappush(kept, (line.ts, line.pos or 0, line.writer, line.seq, line))
             if len(kept) > self._limit:
                 heapq.heappop(kept)
+
+    def _heed(self, row: str) -> None:
+        if "\tcapture.gap\t" in row:
+            self._gaps.append(_gap(*event(row)))
+
+    def _account(self, writer: dict[str, Any]) -> None:
+        if writer["dropped"]:
+            self._dropped[writer["writer"]] = (writer["run"], writer["dropped"], writer.get("drops") or {})
 
     def _learn(self, row: dict[str, Any]) -> None:
         known = self._rows.setdefault(row["run"], row)
@@ -126,75 +166,9 @@ class Spooled:
             self._rows[row["run"]] = {**known, **row, **counts, **began, "data": data}
 
 
-class _Kept:
-    """Sink and batch in one: hands each row on, refuses nothing, remembers nothing."""
-
-    store_id = place = ""
-
-    def __init__(self, keep: Callable[[str], None], learn: Callable[[dict[str, Any]], None]) -> None:
-        self._keep, self._learn = keep, learn
-
-    def open(self, node: str, pid: int) -> int:
-        return 1
-
-    def positions(self, writers: Sequence[str]) -> dict[str, Position]:
-        return {}
-
-    def run_positions(self, runs: Sequence[str]) -> dict[str, int]:
-        return {}
-
-    def prepare(self, days: Iterable[int]) -> set[int]:
-        return set(days)
-
-    def self_check(self, since: str, after: str, limit: int) -> list[tuple[str, int, int, int, str]]:
-        return []
-
-    def begin(self) -> _Kept:
-        return self
-
-    def write_logs(self, rows: bytes) -> None:
-        for row in rows.decode().split("\n")[:-1]:
-            self._keep(row)
-
-    def end_logs(self) -> None:
-        pass
-
-    def write_events(self, rows: bytes) -> None:
-        pass
-
-    def forget_rows(self) -> None:
-        pass
-
-    def try_rows(self, logs: bytes, events: bytes) -> None:
-        pass
-
-    def dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        pass
-
-    def apply_runs(self, runs: Sequence[dict[str, Any]]) -> None:
-        for row in runs:
-            self._learn(row)
-
-    def advance(self, writers: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> None:
-        pass
-
-    def commit(self) -> None:
-        pass
-
-    def abort(self) -> None:
-        pass
-
-    def owners(self, writers: Sequence[str]) -> dict[str, int]:
-        return {}
-
-    def lost(self, known: Sequence[str]) -> list[str]:
-        return []
-
-    def beat(self, status: dict[str, Any]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def _look(writers: Collection[str] | None) -> dict[str, Files]:
+    spool = look(directories(identity.home(), os.environ.get("FLIGHTLOG_SPOOL", "")))
+    return {key: files for key, files in spool.items() if writers is None or key in writers}
 
 
 def _newest(found: dict[str, Files]) -> tuple[dict[str, Files], int]:
@@ -211,29 +185,12 @@ def _newest(found: dict[str, Files]) -> tuple[dict[str, Files], int]:
     return kept, left
 
 
-def _line(row: str) -> Line:
-    """Return a COPY line of `agent.rows` as a typed one."""
-    (
-        run, ts, pos, seq, writer, levelno, level, logger, message, stage, source, pid, thread, file, line, func, fields, error, node,
-        claimed, flags,
-    ) = (None if field == "\\N" else _ESCAPE.sub(_meant, field) if "\\" in field else field for field in row.split("\t"))  # fmt: skip
-    return Line(
-        _moment(ts), level or "", int(levelno or 0), message or "", logger, None, run or "", stage, node or "", _number(pid), thread,
-        writer or "", int(seq or 0), int(pos or 0), source or "", file, _number(line), func, json.loads(fields) if fields else None,
-        json.loads(error) if error else None, _moment(claimed) if claimed else None, int(flags or 0),
-    )  # fmt: skip
-
-
-def _meant(found: re.Match[str]) -> str:
-    return _MEANING.get(found[1], found[1])
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
-
-
-def _moment(text: str | None) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(text or "1970-01-01 00:00:00+00")
+def _gap(run: str, at: datetime.datetime | None, word: object) -> tuple[str, Lost]:
+    """Return what is said of a capture, with its time to be sorted by. Anything may be missing: whoever wrote it may be anybody."""
+    known = word if isinstance(word, dict) else {}
+    count = known.get("lost")
+    number = count if isinstance(count, int) and not isinstance(count, bool) else 0
+    return output.iso(at) or "", Lost(run, str(known.get("writer") or ""), identity.node_name(), None, number)
 
 
 def _run(row: dict[str, Any], alive: set[str]) -> Run:
@@ -258,12 +215,12 @@ def _run(row: dict[str, Any], alive: set[str]) -> Run:
         pid=known("pid"),
         cwd=known("cwd"),
         os_user=known("os_user"),
-        started_at=_moment(row["started"]),
-        ended_at=_moment(row["ended"]) if known("ended") else None,
+        started_at=moment(row["started"]),
+        ended_at=moment(row["ended"]) if known("ended") else None,
         lines=row["lines"],
         warnings=row["warnings"],
         errors=row["errors"],
-        last_at=_moment(row["last_at"]),
+        last_at=moment(row["last_at"]),
         stage=known("last_stage"),
         progress=known("last_progress"),
         data=known("data") or {},

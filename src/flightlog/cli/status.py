@@ -13,14 +13,15 @@ import click
 
 from ..errors import FlightlogError
 from . import output
-from .choose import answer_from_spool, open_store, runs_argument
+from .choose import answer_from_spool, open_store, runs_argument, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from ..query.drops import Drops
     from ..query.runs import Run
+    from .waiting import WaitingRun
 
     LastLine = tuple[str, str, datetime]
 
@@ -86,8 +87,11 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             from ..query.selectors import resolve
             from . import room
 
+            held: Sequence[WaitingRun] = []
             if selectors:
-                found = query.list_runs(reading.connection, resolve(reading.connection, selectors))
+                chosen = resolve(waiting(reading).catalogue(), selectors)
+                found = query.list_runs(reading.connection, chosen)
+                held = waiting(reading).among(chosen)
             else:
                 found = query.latest_of_each(reading.connection)
             dropped = of_runs(reading.connection, [run.run for run in found])
@@ -97,6 +101,16 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             screen = _Screen(output.Paint(color), utc, reading.node, backlog)
             screen.last_line = lambda run: query.last_line(reading.connection, run)
             screen.dropped, screen.room = dropped, room_now
+            if held:
+                spool = waiting(reading).read(held)
+                found = sorted([*found, *spool.only(held)], key=lambda run: run.run, reverse=True)
+                screen.dropped.update(spool.dropped)
+            screen.waiting = {
+                one.run: f"{output.size(one.size)} in the spool: the store has nothing of it yet" for one in held
+            }
+            if selectors:
+                for one in waiting(reading).parts_of(chosen):
+                    screen.waiting[one.run] = f"{output.size(one.size)} of it in the spool: what is shown may be old"
             screen.show(found, bool(selectors), form, len(selectors) == 1)
     except FlightlogError as problem:
         answer_from_spool(problem, lambda: _show_spool(selectors, form, utc, color))
@@ -112,6 +126,7 @@ def _show_spool(selectors: tuple[str, ...], form: str, utc: bool, color: str) ->
     spool = Spooled()
     names = resolve(spool, selectors) if selectors else [spool.runs_of(name)[0] for name in spool.pipelines()]
     screen = _Screen(output.Paint(color), utc, identity.node_name(), "not shipped")
+    screen.dropped = spool.dropped
     screen.show([run for run in spool.all if run.run in names], bool(selectors), form, len(selectors) == 1)
 
 
@@ -128,6 +143,7 @@ class _Screen:
         last_line: returns (level, message, time) of a run's last line, when there is one to be had.
         dropped: what was dropped, by run, as far as it is known.
         room: how full the spool is, when that is known.
+        waiting: what of a run waits in the spool, in words, by run.
     """
 
     def __init__(self, paint: output.Paint, utc: bool, node: str, spool: str) -> None:
@@ -135,6 +151,7 @@ class _Screen:
         self.last_line: Callable[[str], LastLine | None] = lambda run: None
         self.dropped: dict[str, Drops] = {}
         self.room: dict[str, Any] | None = None
+        self.waiting: dict[str, str] = {}
 
     def show(self, found: list[Run], chosen: bool, form: str, one: bool) -> None:
         """Show runs: *chosen* ones with all about them when they are few, else as a table, what needs attention first."""
@@ -162,7 +179,7 @@ class _Screen:
             live = sum(_ORDER[run.state] == 1 for run in found)
             words = f"{bad} need{'s' if bad == 1 else ''} attention, {live} running, {len(found) - bad - live} fine"
             output.say(f"{self._paint(words, 'bold')}   node {output.one_line(self._node)}   spool {self._spool}")
-        print_runs(found, self._paint, self._utc)
+        print_runs(found, self.dropped, self._paint, self._utc)
 
     def _show_run(self, run: Run) -> None:
         paint, (sign, color) = self._paint, output.STATES[run.state]
@@ -170,8 +187,9 @@ class _Screen:
         certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
         verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
         output.say(paint(title, color) + verdict)
-        facts = _facts(run, self._utc)
-        facts += _losses(self.dropped.get(run.run))
+        facts = _facts(run, self._utc) + _losses(self.dropped.get(run.run))
+        if run.run in self.waiting:
+            facts.append(("waits", self.waiting[run.run]))
         last = self.last_line(run.run)
         if last:
             facts.append(("last line", f"{output.clock(last[2], self._utc)} {last[0]} {last[1]}"))

@@ -8,14 +8,14 @@ Where that cannot be known it is said: unproven, and why. Owns: the judgement. L
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import psycopg
 
 from ..store.db import Connection, translate
 from .ask import ask, take_time
-from .drops import lost_bytes
+from .drops import Lost, lost_output
 
 SILENT_SECONDS = 60.0  # an agent says every 5 s that it lives
 VANISHED = "its files left the spool before it had ended"
@@ -24,7 +24,8 @@ VANISHED = "its files left the spool before it had ended"
 @dataclass(frozen=True)
 class WriterAudit:
     """One writer's account, in records. `written` counts what the agent has read so far; `pending_bytes` are what the spool has beyond
-    that, None where this node cannot know; `drops` is `dropped` by "<level>/<reason>"; `lost_bytes` are output that no capture has; `unproven` is the reason why the account cannot be trusted, empty when it can.
+    that, None where this node cannot know; `drops` is `dropped` by "<level>/<reason>"; `lost_bytes` are output that no capture has; `unproven` is the reason why the account cannot be
+    trusted, empty when it can.
     """
 
     writer: str
@@ -95,7 +96,13 @@ class _Row(NamedTuple):
     drops: dict[str, int]
 
 
-def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending: Mapping[str, int]) -> Audit:
+def audit(
+    connection: Connection,
+    runs: Sequence[str] | None,
+    node: str,
+    pending: Mapping[str, int],
+    waiting: Mapping[str, tuple[str, str]] | None = None,
+) -> Audit:
     """Return the account of every writer that wrote into *runs* (None: of all writers, also those the store has not heard of).
 
     Args:
@@ -103,6 +110,7 @@ def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending
         runs: ids.
         node: this node, whose spool can be seen.
         pending: unshipped bytes by writer, for writers that have files in this node's spool.
+        waiting: run and pipeline of those writers that the store has not heard of, as far as they are asked for.
 
     Reads every row that it counts: seconds per some million. Raises SinkError.
     """
@@ -113,19 +121,22 @@ def audit(connection: Connection, runs: Sequence[str] | None, node: str, pending
                 rows = ask(connection, "audit", "writers_of_all")
             else:
                 rows = ask(connection, "audit", "writers_of_runs", runs=list(runs))
-            lost = lost_bytes(connection, runs)
+            lost = {(one.run, one.writer): one for one in lost_output(connection, runs)}
     except psycopg.Error as problem:
         raise translate(problem, "cannot read audit") from problem
-    found = [_judge(_Row(*row), node, pending, lost) for row in rows]
-    if runs is None:
-        known = {item.writer for item in found}
-        found += [
-            _unheard_of(writer, node, count) for writer, count in pending.items() if count and writer not in known
-        ]
+    found = [_judge(_Row(*row), node, pending) for row in rows]
+    found = [replace(item, lost_bytes=_taken(lost, item.run, item.writer)) for item in found]
+    found += [_nothing_stored(one, pending) for one in lost.values()]
+    known = {item.writer for item in found}
+    whose = waiting or {}
+    for writer, count in pending.items():
+        if count and writer not in known and (runs is None or writer in whose):
+            run, pipeline = whose.get(writer, ("", None))
+            found.append(replace(_unheard_of(writer, node, count), run=run, pipeline=pipeline))
     return Audit(found)
 
 
-def _judge(row: _Row, node: str, pending: Mapping[str, int], lost: Mapping[tuple[str, str], int]) -> WriterAudit:
+def _judge(row: _Row, node: str, pending: Mapping[str, int]) -> WriterAudit:
     waiting = pending.get(row.writer, 0 if row.closed or row.node == node else None)
     return WriterAudit(
         writer=row.writer,
@@ -145,7 +156,6 @@ def _judge(row: _Row, node: str, pending: Mapping[str, int], lost: Mapping[tuple
         closed=row.closed,
         unproven=_doubt(row, node, pending),
         drops=row.drops,
-        lost_bytes=lost.get((row.run, row.writer), 0),
     )
 
 
@@ -164,6 +174,19 @@ def _doubt(row: _Row, node: str, pending: Mapping[str, int]) -> str:
     if row.silence is None or row.silence > SILENT_SECONDS:
         return f"it has not ended, and the agent of its node {row.node} is silent"
     return ""
+
+
+def _taken(lost: dict[tuple[str, str], Lost], run: str, writer: str) -> int:
+    """Return how many bytes of output this writer's capture could not take; they are accounted for then."""
+    one = lost.pop((run, writer), None)
+    return one.size if one else 0
+
+
+def _nothing_stored(one: Lost, pending: Mapping[str, int]) -> WriterAudit:
+    """Return the account of a capture that could not take anything, or of those of a run whose end had no room to say which."""
+    waiting = pending.get(one.writer, 0)
+    empty = _unheard_of(one.writer, one.node, waiting)
+    return replace(empty, kind="capture", run=one.run, pipeline=one.pipeline, lost_bytes=one.size)
 
 
 def _unheard_of(writer: str, node: str, count: int) -> WriterAudit:

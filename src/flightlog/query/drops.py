@@ -1,5 +1,6 @@
 """What was not kept, and was said to be so: dropped records by level and reason, bytes of output that no capture has.
 
+A capture's loss is told by events as it grows, and by the end of its run: the newest word holds, so that nothing is counted twice.
 Owns: these sums and their words. Leaves judging them to `audit`.
 """
 
@@ -7,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .. import records
 from ..store.db import Connection
 from .ask import ask
+
+MOST = 1 << 62  # what a count may be: it is the word of a pipeline's own machine
 
 
 @dataclass
@@ -22,21 +26,51 @@ class Drops:
     lost_bytes: int = 0
 
 
+class Lost(NamedTuple):
+    """Bytes of output that a capture does not have. `writer`: the capture's, empty where nobody could say which it was."""
+
+    run: str
+    writer: str
+    node: str
+    pipeline: str | None
+    size: int
+
+
 def of_runs(connection: Connection, runs: Sequence[str]) -> dict[str, Drops]:
     """Return what each of *runs* did not keep. Raises SinkError."""
     found = {run: Drops() for run in runs}
+    if not runs:
+        return found
     for run, counts, total in ask(connection, "drops", "of_runs", runs=list(runs)):
         found[run].records += total
         add(found[run].counts, counts)
-    for (run, _), lost in lost_bytes(connection, runs).items():
-        found[run].lost_bytes += lost
+    for one in lost_output(connection, runs):
+        found[one.run].lost_bytes += one.size
     return found
 
 
-def lost_bytes(connection: Connection, runs: Sequence[str] | None) -> dict[tuple[str, str], int]:
-    """Return how many bytes of output were not captured, by (run, writer of the capture), for *runs* or for all. Raises SinkError."""
+def lost_output(connection: Connection, runs: Sequence[str] | None) -> list[Lost]:
+    """Return what the captures of *runs* (None: of all runs) could not take. Raises SinkError."""
     chosen = None if runs is None else list(runs)
-    return {(run, writer): int(lost) for run, writer, lost in ask(connection, "drops", "lost_of_runs", runs=chosen)}
+    return settled(Lost(*row) for row in ask(connection, "drops", "lost_of_runs", runs=chosen))
+
+
+def settled(words: Iterable[Lost]) -> list[Lost]:
+    """Return what *words*, the newest of each capture last, come to: of a whole run's word, what no capture's own word accounts for."""
+    newest = {(word.run, word.writer): word for word in words}
+    told: dict[str, int] = {}
+    for word in newest.values():
+        if word.writer:
+            told[word.run] = told.get(word.run, 0) + _size(word)
+    sizes = [
+        word._replace(size=_size(word) if word.writer else max(0, _size(word) - told.get(word.run, 0)))
+        for word in newest.values()
+    ]
+    return [word for word in sizes if word.size]
+
+
+def _size(word: Lost) -> int:
+    return max(0, min(int(word.size), MOST))
 
 
 def of_node(connection: Connection, node: str) -> int:

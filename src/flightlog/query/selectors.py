@@ -92,6 +92,11 @@ class _Stored:
         ]
 
 
+def stored(connection: Connection) -> Catalogue:
+    """Return the runs of the store as a catalogue, whose methods raise SinkError."""
+    return _Stored(connection)
+
+
 def select(where: Connection | Catalogue, selectors: Sequence[str]) -> Selected:
     """Return what *selectors* name, in the store or in another catalogue.
 
@@ -125,7 +130,7 @@ def pipelines(where: Connection | Catalogue, names: Sequence[str]) -> list[str]:
 
 
 def _catalogue(where: Connection | Catalogue) -> Catalogue:
-    return _Stored(where) if isinstance(where, psycopg.Connection) else where
+    return stored(where) if isinstance(where, psycopg.Connection) else where
 
 
 def _one(runs: Catalogue, selector: str) -> Selected:
