@@ -24,7 +24,7 @@ from .config import quota, switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .config.watch import Watch
-from .errors import FlightlogError, SinkError, SinkMisconfigured
+from .errors import FlightlogError, SinkError, SinkMisconfigured, SinkUnavailable
 from .process.launch import DSN_WITHHELD
 from .store import embedded, migrate, roles
 from .store.db import Connection, connect, translate
@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms fo
 
 READER = "flightlog cli"  # application_name of who reads
 CATCH_UP_SECONDS = 0.2
+RECOVERY_SECONDS = 10.0  # an embedded server that was killed is back in less than one
+RETRY_SECONDS = 0.05
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
 
 
@@ -227,9 +229,9 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
 
     Raises SinkError, EmbeddedError.
     """
-    dsn = store_dsn()
+    dsn, connection = _opened()
     off = switched_off()
-    reading = Reading(_connect(dsn), identity.node_name(), off=off)
+    reading = Reading(connection, identity.node_name(), off=off)
     try:
         if is_embedded() and not _is_current(reading.connection):
             migrate.migrate(dsn, settings().database.roles)
@@ -243,11 +245,26 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
 
 
 def reconnect(reading: Reading) -> None:
-    """Open the store again, whose connection was lost; starts nothing. Raises SinkError."""
-    fresh = _connect(store_dsn(start=False))
+    """Open the store again, whose connection was lost. Starts an embedded server that was killed, none that was stopped. Raises SinkError,
+    EmbeddedError.
+    """
+    fresh = _connect(store_dsn(start=is_embedded() and embedded.was_killed(identity.home())))
     _look_only(fresh)
     reading.connection.close()
     reading.connection = fresh
+
+
+def _opened() -> tuple[str, Connection]:
+    """Return the store's DSN and a connection. The embedded server may be on its way down or up, after a crash: then it is waited for."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        dsn = store_dsn()
+        try:
+            return dsn, _connect(dsn)
+        except SinkUnavailable:
+            if not is_embedded() or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def _connect(dsn: str) -> Connection:

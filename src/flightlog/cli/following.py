@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, SinkError, SinkUnavailable
+from ..errors import EmbeddedError, NotFound, SinkError, SinkUnavailable
 from . import output
 from .choose import wake_shipping
 from .logline import Printer
@@ -97,7 +97,7 @@ def _wait_for_store(reading: Reading, problem: SinkError) -> None:
         _pause()
         try:
             wiring.reconnect(reading)
-        except SinkError:
+        except (SinkError, EmbeddedError):
             time.sleep(AWAY_SECONDS)
             continue
         output.note("-- the store answers again --")

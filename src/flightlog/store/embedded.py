@@ -5,7 +5,7 @@
 
 Invariants: no TCP; peer authentication with a map of exactly two or three accounts; as root it runs as an unprivileged account and nothing outside
 HOME changes its mode; it outlives who started it and inherits nothing from it. Owns: making, starting and stopping this server. Leaves the
-programs to `pg_programs`, the schema to `migrate`. Not done by the package's own interface: that opens parent directories and trusts everybody.
+programs to `pg_programs`, what a killed server left to `pg_remains`, the schema to `migrate`. Not done by the package's own interface: that opens parent directories and trusts everybody.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import psycopg
 
 from .. import identity
 from ..errors import EmbeddedError
-from . import pg_programs
+from . import pg_programs, pg_remains
 from .pg_programs import Account, Programs
 
 DATABASE = ROLE = "flightlog"
@@ -171,7 +171,10 @@ class EmbeddedServer:
         os.rmdir(os.path.join(self.folder, "new"))
 
     def _launch(self, programs: Programs, account: Account, fast: bool) -> None:
+        for process in _started:  # one of ours that was killed
+            process.poll()
         folder = self._socket_folder(account)
+        pg_remains.make_way(self.data, folder + _SOCKET_NAME)
         log_path = os.path.join(self.folder, "log")
         with contextlib.suppress(OSError):
             if os.path.getsize(log_path) > _MAX_LOG_BYTES:
@@ -229,6 +232,12 @@ def running_dsn(home: str) -> str | None:
     """Return the DSN of the running server of *home*, None when it does not run or is not ready. Reads one small file."""
     pid, state, folder = _postmaster(os.path.join(home, "pg", "data"))
     return _dsn_of(folder) if pid and state == "ready" and folder else None
+
+
+def was_killed(home: str) -> bool:
+    """Tell whether the server of *home* has ended without being stopped: who stops it removes its pid file."""
+    data = os.path.join(home, "pg", "data")
+    return os.path.exists(os.path.join(data, "postmaster.pid")) and _postmaster(data)[0] == 0
 
 
 def _dsn_of(folder: str) -> str:
