@@ -1,7 +1,7 @@
 """A frame's payload as fields: the fast way for what our own writers write, a slow and patient one for everything else.
 
 Invariants: whatever JSON object stands in a valid frame becomes a record; what PostgreSQL cannot store (NUL, lone surrogates) becomes visible
-text; only a payload that is no JSON object at all raises. Owns: types and repair. Leaves call sites to `sites`, rows to `rows`.
+text; only a payload that is no JSON object at all, or one nested about a thousand levels deep, raises. Owns: types and repair. Leaves call sites to `sites`, rows to `rows`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def decode(payload: bytes) -> Frame:
     if not has_odd_escapes(payload):
         try:
             return _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
     return _patiently(payload)
 
@@ -76,8 +76,10 @@ def raw_text(raw: msgspec.Raw) -> str:
 def _patiently(payload: bytes) -> Frame:
     try:
         record = json.loads(payload)
-    except (ValueError, RecursionError) as problem:
+    except ValueError as problem:
         raise PoisonRecord(f"not JSON: {problem}", "", "22P02") from problem
+    except RecursionError as problem:
+        raise PoisonRecord("nested too deep", "", "54001") from problem
     if not isinstance(record, dict):
         raise PoisonRecord("not a JSON object", "", "22P02")
     record = clean(record)

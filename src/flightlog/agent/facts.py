@@ -13,6 +13,7 @@ from typing import Any
 from .. import records
 from .decode import clean
 
+MAX_PIPELINE = 512  # characters of its name: a key of an index has at most 2,700 bytes
 MAX_COMMAND = 16384  # characters of a command line kept in the run's row
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS"))
 _BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit"}
@@ -110,6 +111,7 @@ class RunFacts:
             "errors": self.errors,
         }
         row.update(self.known)
+        row["pipeline"] = row["pipeline"][:MAX_PIPELINE]
         if self.stage is not None:
             row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
@@ -167,7 +169,7 @@ class RunFacts:
 
 def verdict(data: dict[str, Any]) -> tuple[str, str]:
     """Return (verdict, confidence) as far as the end of the process alone can tell (DESIGN D7)."""
-    name, code = data.get("term_signal"), data.get("exit_code")
+    name, code = _string(data.get("term_signal")), data.get("exit_code")
     if data.get("exec_errno"):
         return "exec-failure", "proven"
     if name:

@@ -277,7 +277,7 @@ class JournalTail:
             if frames:
                 try:
                     head = clean(json.loads(frames[0][2]))
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(head, dict) and head.get("k") == "head":
                     return _sane(head)
@@ -296,6 +296,8 @@ class JournalTail:
 
 def _sane(head: dict[str, Any]) -> dict[str, Any]:
     """Keep of a header what has the right type."""
+    if not isinstance(head.get("pid"), int) or not 0 < head["pid"] < 2**31:
+        head.pop("pid", None)  # the store's column holds no other
     types = {"pid": int, "start": int, "t": int, "uid": int, "boot": str, "argv0": str, "py": str, "node": str}
     return {
         key: value

@@ -71,7 +71,7 @@ class Sites:
             if site is not None:
                 try:
                     return site, _decode_rest(b"{" + payload[len(front) + 1 :])
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     pass
         frame = decode(payload)
         return self._of(frame.lv, frame.lg, frame.f, frame.ln, frame.fn), frame
@@ -82,7 +82,7 @@ class Sites:
             found = _decode_front(front + b"}")
             if found.k == "log":
                 site = self._of(found.lv, found.lg, found.f, found.ln, found.fn)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         if len(front) <= MAX_FRONT_BYTES:
             if len(self._fronts) >= MAX_SITES:

@@ -12,12 +12,14 @@ from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage
 MAX_QUARANTINE_BYTES = 256 << 20
+MAX_QUARANTINE_FILES = 1000  # so that damage of many stretches is passed in time that grows with their number
 
 
 class Step:
     """One writer's part of a batch."""
 
     __slots__ = (
+        "_damaged_to",
         "_n_from_damage",
         "_n_from_gap",
         "closed",
@@ -46,6 +48,7 @@ class Step:
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = self._n_from_gap = -1
+        self._damaged_to = (-1, -1)
 
     @property
     def moved(self) -> bool:
@@ -79,10 +82,11 @@ class Step:
 
     def damage(self, resume: int) -> None:
         """Pass bytes that are no frame; how many records they were is known by the next one's number."""
-        if self._n_from_damage >= 0:
+        if self._n_from_damage >= 0 and self._damaged_to != (self.segno, self.offset):  # else one stretch, passed in parts
             self.corrupt += 1
         self._n_from_damage = self.n
         self.offset = resume
+        self._damaged_to = (self.segno, resume)
 
     def take_drops(self, drops: dict[str, int]) -> None:
         """Take what the writer says it has dropped so far."""
@@ -152,7 +156,8 @@ class Step:
 def keep_damage(home: str, fd: int, writer: str, number: int, begin: int, end: int) -> None:
     """Copy damaged bytes to HOME/quarantine, at most 1 MiB of each stretch. Never raises: the shipping of the rest matters more.
 
-    Zeros are not kept, they say nothing and cost nothing to make; nor is anything once the quarantine holds 256 MiB.
+    Zeros are not kept, they say nothing and cost nothing to make; nor is anything once the quarantine holds 256 MiB
+    or 1,000 stretches.
     """
     folder = os.path.join(home, "quarantine")
     try:
@@ -160,9 +165,11 @@ def keep_damage(home: str, fd: int, writer: str, number: int, begin: int, end: i
         if not data.strip(b"\0"):
             return
         os.makedirs(folder, 0o700, exist_ok=True)
-        with os.scandir(folder) as entries:
-            if sum(entry.stat(follow_symlinks=False).st_size for entry in entries) + len(data) > MAX_QUARANTINE_BYTES:
-                return
+        names = os.listdir(folder)
+        if len(names) >= MAX_QUARANTINE_FILES:
+            return
+        if sum(os.lstat(os.path.join(folder, name)).st_size for name in names) + len(data) > MAX_QUARANTINE_BYTES:
+            return
         path = os.path.join(folder, f"{writer}.{number:06d}.{begin}.bad")
         if not os.path.exists(path):
             target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -22,7 +22,7 @@ import msgspec
 
 from .. import identity, records, redact
 from .copytext import AHEAD_SECONDS, OLDEST_SECONDS
-from .decode import NOTHING, Record
+from .decode import NOTHING, Record, clean, json_text
 from .rows import PARTIAL_LINE, REDACTED, TRUNCATED
 from .sites import Site
 from .text_exception import traceback_lines
@@ -128,11 +128,14 @@ class TextRows:
                 (site.f, site.ln, site.fn, _embedded(record.x), _embedded(record.e), flags),
             )
         head = self._head(site.lv, site.lg or record.src, run, record.s)
-        further = ""
-        error = None if record.e is NOTHING else _parsed(record.e)
-        if isinstance(error, dict):
-            further = "".join(f"{FURTHER}{safe(part)}\n" for part in traceback_lines(error))
-        more = "" if record.x is NOTHING else _fields(_parsed(record.x))
+        further = more = ""
+        try:
+            error = None if record.e is NOTHING else _parsed(record.e)
+            if isinstance(error, dict):
+                further = "".join(f"{FURTHER}{safe(part)}\n" for part in traceback_lines(error))
+            more = "" if record.x is NOTHING else _fields(_parsed(record.x))
+        except RecursionError:
+            more = "  <nested too deep>"
         return self._done(run, _text(ts + head, record.m, more + _flags(claimed, flags), further))
 
     def captured(
@@ -250,10 +253,12 @@ def _embedded(raw: msgspec.Raw) -> str:
     data = bytes(raw)
     if not data:
         return "null"
-    if data.isascii() and b"\x7f" not in data:
-        return data.decode("ascii")
+    if data.isascii():
+        text = data.decode("ascii")
+        if text.isprintable():  # line ends may stand between tokens, where they mean nothing; here they would end the record
+            return text
     try:
-        return json.dumps(json.loads(data), separators=(",", ":"))
+        return json_text(clean(json.loads(data)))
     except (ValueError, RecursionError):
         return quote(data.decode("utf-8", "replace"))
 

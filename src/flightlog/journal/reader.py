@@ -34,7 +34,7 @@ class Chunk:
     Attributes:
         frames: list of (end offset, n, payload), in order.
         stop: `end` (everything read), `more` (call again from `next`), `partial` (what stands at `next` is no valid frame
-            and none follows: torn, or being written), `damage` (bad bytes from `next` up to `resume`, a valid frame behind).
+            and none follows: torn, or being written), `damage` (bad bytes from `next` up to `resume`; read on from there).
         next: offset from which to read on.
         resume: where the damage ends.
         short: of a `partial`: whether it is the beginning of a frame, as a call that never returned leaves it.
@@ -87,7 +87,7 @@ def read_chunk(fd: int, salt: int, offset: int, limit: int = BLOCK_BYTES) -> Chu
     if frames:  # give what is good first; the next call begins at the trouble
         return Chunk(frames, MORE, offset + position)
     resume = _resync(data, position, salt)
-    if resume >= 0:
+    if resume >= 0:  # of a valid frame, or as far as was looked
         return Chunk(frames, DAMAGE, offset + position, offset + resume)
     if not whole:  # a long stretch of damage: leave one frame's length unjudged
         return Chunk(frames, DAMAGE, offset + position, offset + len(data) - MAX_FRAME_BYTES)
@@ -106,10 +106,11 @@ def walk(data: bytes, salt: int, base: int, limit: int) -> tuple[list[tuple[int,
             break
         begin = position + FRAME_HEAD_BYTES
         end = begin + (tagged & 0xFFFFFF)
-        if end > size:
+        if end > size or end > position + MAX_FRAME_BYTES:
             break
         payload = data[begin:end]
-        if crc32(payload, salt) ^ (n & 0xFFFFFFFF) != crc:
+        n &= 0xFFFFFFFF  # no checksum covers the upper half, which no writer uses: a bit that turned in it must change nothing
+        if crc32(payload, salt) ^ n != crc:
             break
         position = end
         add((base + end, n, payload))
@@ -141,10 +142,10 @@ def _is_beginning(data: bytes, position: int) -> bool:
 
 
 def _resync(data: bytes, position: int, salt: int) -> int:
-    """Return where the next valid frame behind *position* begins, or -1."""
+    """Return where the next valid frame behind *position* begins, or -1; where to look on when it took too long."""
     budget = RESYNC_BUDGET_BYTES
     tag = position + 7  # the tag is the eighth byte of a frame
-    while budget > 0:
+    while True:
         tag = data.find(_TAG_BYTE, tag + 1)
         if tag < 0:
             return -1
@@ -152,10 +153,9 @@ def _resync(data: bytes, position: int, salt: int) -> int:
             return -1
         length = _unpack(data, tag - 7)[1] & 0xFFFFFF
         if length <= MAX_PAYLOAD_BYTES and tag - 7 + FRAME_HEAD_BYTES + length <= len(data):
-            budget -= length + 64
-            if _valid(data, tag - 7, salt):
+            if budget <= 0 or _valid(data, tag - 7, salt):
                 return tag - 7
-    return -1
+            budget -= length + 64
 
 
 def read_segment(path: str, salt: int) -> Iterator[tuple[int, int, int, bytes | None]]:
