@@ -26,19 +26,40 @@ def _golden():
 def _others():
     at = {"k": "log", "lv": 20, "lg": "etl", "f": "load.py", "ln": 3, "fn": "load"}
     yield encode({**at, "m": "plain", "t": 1_790_000_000_000_000_000, "r": RUN})
-    yield encode({**at, "m": "é\0\udc80\n\t\\", "t": 5, "r": RUN, "x": {"é": [1, None, {"deep": [[]]}], "n": float("nan")}})
+    yield encode(
+        {**at, "m": "é\0\udc80\n\t\\", "t": 5, "r": RUN, "x": {"é": [1, None, {"deep": [[]]}], "n": float("nan")}}
+    )
     where = [{"file": "load.py", "line": line, "func": "load", "code": "x[0] = {"} for line in range(30)]
     error = {"type": "E", "module": "m", "message": "no", "frames": where, "cause": None}
     yield encode({**at, "lv": 40, "m": "failed", "t": 7, "r": RUN, "e": {**error, "context": error}, "tr": True})
-    yield encode({"k": "event", "t": 9, "ev": "run.ended", "r": RUN, "x": {"status": "failed", "term_signal": "SIGSEGV", "error": error}})
-    yield encode({"k": "event", "t": 9, "ev": "run.started", "r": RUN, "x": {"pipeline": "p", "command": ["a"], "uid": 1, "params": {}}})
+    yield encode(
+        {
+            "k": "event",
+            "t": 9,
+            "ev": "run.ended",
+            "r": RUN,
+            "x": {"status": "failed", "term_signal": "SIGSEGV", "error": error},
+        }
+    )
+    yield encode(
+        {
+            "k": "event",
+            "t": 9,
+            "ev": "run.started",
+            "r": RUN,
+            "x": {"pipeline": "p", "command": ["a"], "uid": 1, "params": {}},
+        }
+    )
     yield encode({"k": "drops", "t": 3, "dropped": {"20/pressure": 3}})
     yield b"{}"
 
 
 PAYLOADS = [*_golden(), *_others()]
 _SHORT = [payload[:250] for payload in PAYLOADS]
-SEGMENTS = [b"".join(frame(payload, SALT, n) for n, payload in enumerate(PAYLOADS[begin : begin + 6])) for begin in range(0, 30, 6)]
+SEGMENTS = [
+    b"".join(frame(payload, SALT, n) for n, payload in enumerate(PAYLOADS[begin : begin + 6]))
+    for begin in range(0, 30, 6)
+]
 
 
 def segment(chance, largest):

@@ -14,10 +14,35 @@ SEED = CAMPAIGN_SEED if LONG else 1
 FIRST = int(os.environ.get("FLIGHTLOG_FUZZ_FIRST", "0"))  # the number of the first input: to come to a failure at once
 BLOCK = 1000  # inputs that share what a decoder remembers of those before
 
-_NUMBERS = [0, 1, 2, 7, 8, 15, 16, 17, 0x7F, 0x80, 0xFF, 0x100, 0x3FFFF, 0x40000, 0x40001, 0xFFFFFF, 0x7FFFFFFF, 0x80000000]
+_NUMBERS = [
+    0,
+    1,
+    2,
+    7,
+    8,
+    15,
+    16,
+    17,
+    0x7F,
+    0x80,
+    0xFF,
+    0x100,
+    0x3FFFF,
+    0x40000,
+    0x40001,
+    0xFFFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+]
 _NUMBERS += [0xFFFFFFFF, 0xA7000000, 0xA7000010, 0xA7040000, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 _BYTES = b"\x00\x01\x0a\x0d\x09\x1b\x20\x22\x2c\x3a\x5b\x5c\x5d\x7b\x7d\x7f\x80\xa7\xc0\xed\xf4\xff"
-_TAG_STORMS = [b"\xa7", b"\x00\x00\x00\xa7", b"\x10\x00\x00\xa7", b"\x00\x00\x00\x00\x40\x00\x00\xa7", b"\xff\xff\x03\xa7"]
+_TAG_STORMS = [
+    b"\xa7",
+    b"\x00\x00\x00\xa7",
+    b"\x10\x00\x00\xa7",
+    b"\x00\x00\x00\x00\x40\x00\x00\xa7",
+    b"\xff\xff\x03\xa7",
+]
 
 
 def generator(index):

@@ -10,11 +10,24 @@ import pytest
 from flightlog import identity
 from flightlog.journal.format import META_SUFFIX, frame, salt_of, segment_name
 from flightlog.journal.reader import walk
-from integration.shipping import fetch, head, log, messages, segment, ship_all, shipper_for, spool_of, sums_are_right, write
+from integration.shipping import (
+    fetch,
+    head,
+    log,
+    messages,
+    segment,
+    ship_all,
+    shipper_for,
+    spool_of,
+    sums_are_right,
+    write,
+)
 
 RUN, OTHER = "01M86ZYTH9FGWWWGERS15X8FFQ", "01M86ZYTH9FGWWWGERS15X8FFR"
 DEEP = b"[" * 100_000 + b"]" * 100_000
-NAME = "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=4096)))  # no compression makes a key of an index of it
+NAME = "".join(
+    map(chr, random.Random(1).choices(range(0x4E00, 0x9FFF), k=4096))
+)  # no compression makes a key of an index of it
 
 
 def event(name, data):
@@ -51,7 +64,9 @@ def after_shipping(dsn, home, spool):
 )
 def test_a_header_may_say_anything(dsn, home, header):
     spool, writer = spool_of(home), identity.new_writer_id()
-    said = json.dumps({**json.loads(head(writer, 0, RUN)), **header}).encode()  # as it is: our own writers would make text of it
+    said = json.dumps(
+        {**json.loads(head(writer, 0, RUN)), **header}
+    ).encode()  # as it is: our own writers would make text of it
     salt = salt_of(writer)
     with open(os.path.join(spool, segment_name(writer, 0)), "wb") as file:
         file.write(frame(said, salt, 0) + frame(log(RUN, "a"), salt, 1))
@@ -66,10 +81,16 @@ def test_a_header_of_brackets_without_end_is_refused(dsn, home):
     assert after_shipping(dsn, home, spool) == (["a"], 1)
 
 
-@pytest.mark.parametrize("meta", [{"pipeline": NAME}, {"t": 10**400, "keeper": [10**400, 10**400]}, DEEP], ids=["name", "numbers", "deep"])
+@pytest.mark.parametrize(
+    "meta", [{"pipeline": NAME}, {"t": 10**400, "keeper": [10**400, 10**400]}, DEEP], ids=["name", "numbers", "deep"]
+)
 def test_what_is_said_of_a_stream_may_be_anything(dsn, home, meta):
     spool, writer = spool_of(home), identity.new_writer_id()
-    meta = meta if isinstance(meta, bytes) else json.dumps({"k": "capture", "run": RUN, "stream": "stdout", **meta}).encode()
+    meta = (
+        meta
+        if isinstance(meta, bytes)
+        else json.dumps({"k": "capture", "run": RUN, "stream": "stdout", **meta}).encode()
+    )
     for suffix, data in ((META_SUFFIX, meta), (".000000.cap", b"a\n"), (".000000.idx", b""), (".end", b"")):
         with open(os.path.join(spool, writer + suffix), "wb") as file:
             file.write(data)
@@ -77,7 +98,14 @@ def test_what_is_said_of_a_stream_may_be_anything(dsn, home, meta):
 
 
 @pytest.mark.parametrize("depth", [500, 985, 1100, 8_000, 100_000])
-@pytest.mark.parametrize("form", [b'{"k":"log","m":"m","x":%s,"r":"%s"}', b'{"k":"event","ev":"e","x":%s,"r":"%s"}', b'{"z":%s,"k":"log","m":"m","r":"%s"}'])
+@pytest.mark.parametrize(
+    "form",
+    [
+        b'{"k":"log","m":"m","x":%s,"r":"%s"}',
+        b'{"k":"event","ev":"e","x":%s,"r":"%s"}',
+        b'{"z":%s,"k":"log","m":"m","r":"%s"}',
+    ],
+)
 def test_nesting_of_any_depth_ends_no_agent(dsn, home, form, depth):
     spool = spool_of(home)
     nested = form % (b"[" * depth + b"]" * depth, RUN.encode())
@@ -95,7 +123,18 @@ def test_nesting_of_any_depth_ends_no_agent(dsn, home, form, depth):
         ("run.ended", {"term_signal": {"a": 1}, "exec_errno": []}),
         ("run.ended", {"captures": {"a": 1}, "exit_code": 2**31, "wait_status": 10**400, "rusage": "\0"}),
         ("run.started", {"pipeline": NAME, "kind": NAME, "parent": NAME, "origin": NAME, "cwd": NAME, "user": NAME}),
-        ("run.started", {"pipeline": ["a"], "kind": 3, "parent": 1, "command": [["\0"]], "pid": 2**31, "attempt": -(2**40), "uid": [1]}),
+        (
+            "run.started",
+            {
+                "pipeline": ["a"],
+                "kind": 3,
+                "parent": 1,
+                "command": [["\0"]],
+                "pid": 2**31,
+                "attempt": -(2**40),
+                "uid": [1],
+            },
+        ),
         ("run.adopted", {"pipeline": NAME}),
         ("stage.started", {"total": 10**400}),
         ("progress", {"done": 10**400, "total": -1}),

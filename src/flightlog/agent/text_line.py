@@ -255,7 +255,9 @@ def _embedded(raw: msgspec.Raw) -> str:
         return "null"
     if data.isascii():
         text = data.decode("ascii")
-        if text.isprintable():  # line ends may stand between tokens, where they mean nothing; here they would end the record
+        if (
+            text.isprintable()
+        ):  # line ends may stand between tokens, where they mean nothing; here they would end the record
             return text
     try:
         return json_text(clean(json.loads(data)))
