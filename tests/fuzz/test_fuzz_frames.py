@@ -9,12 +9,12 @@ import zlib
 
 import pytest
 from campaign import rounds
-from fuzz import corpus
-from fuzz.bounds import bounded, watched
-from fuzz.mutation import BLOCK, SEED, blocks, damaged, generator
 
 from flightlog.journal import reader
 from flightlog.journal.format import MAX_PAYLOAD_BYTES
+from fuzz import corpus
+from fuzz.bounds import bounded, watched
+from fuzz.mutation import BLOCK, SEED, blocks, damaged, generator
 
 SMALL = 300  # a limit at which the borders of what is read at once are met all the time
 

@@ -28,6 +28,6 @@ def test_every_guarantee_names_a_test():
     assert all(re.search(r"test_|tests/", kept) for _, _, kept in rows())
 
 
-@pytest.mark.parametrize(("folder", "name"), named())
+@pytest.mark.parametrize(("folder", "name"), list(named()))
 def test_the_test_is_there(folder, name):
     assert os.path.exists(os.path.join(TESTS, folder, name + ".py"))
