@@ -7,6 +7,7 @@ Leaves the record's frame (site, time, scope) to its maker.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from json.encoder import encode_basestring_ascii as quote
 
@@ -22,7 +23,12 @@ LARGE_BYTES = 60_000  # a record above this is encoded anew, by the way that kno
 MAX_NAMES = 4096  # field names and thread names remembered
 _BIG = 1 << 63
 _LEAST = -_BIG
+SHORT, MAX_TEXTS = 64, 2048  # characters of texts that are remembered, and how many
 _keys: dict[str, str] = {}
+_texts: dict[str, str] = {}  # a field's text -> as JSON, masked
+_known_text = _texts.get
+_misses = itertools.count().__next__
+_sparing = 0  # of misses that are not remembered, as a mask
 threads: dict[str | None, str] = {}  # thread name -> its piece
 _redacted = redact.text
 
@@ -69,9 +75,7 @@ def fields(values: dict[str, Any]) -> str:
                 value = redact.MASK
         kind = type(value)
         if kind is str:
-            if len(value) > HARMLESS_LENGTH or "=" in value or ":" in value:
-                value = _redacted(value) if len(value) <= MAX_VALUE else redact.cut(value, MAX_VALUE)
-            value = quote(value if value.isascii() else plain(value))
+            value = _known_text(value) or _new_text(value)
         elif kind is int:
             if not _LEAST <= value < _BIG:
                 value = quote(str(clean_value(value)))
@@ -89,6 +93,24 @@ def fields(values: dict[str, Any]) -> str:
     return text
 
 
+def _new_text(value: str) -> str:
+    """Return a field's text as JSON, masked; short ones are remembered: names of tables, states, hosts come again and again.
+
+    In a program that has many, most of which never come again, one in eight: who does come again is among them soon.
+    """
+    global _sparing
+    text = value
+    if len(text) > HARMLESS_LENGTH or "=" in text or ":" in text:
+        text = _redacted(text) if len(text) <= MAX_VALUE else redact.cut(text, MAX_VALUE)
+    piece = quote(text if text.isascii() else plain(text))
+    if len(value) <= SHORT and not _misses() & _sparing:
+        if len(_texts) >= MAX_TEXTS:
+            _texts.clear()
+            _sparing = 7
+        _texts[value] = piece
+    return piece
+
+
 def _new_key(key: str) -> str:
     """Return a field name's piece; remembered only if the field is no secret, so that what is remembered needs no second look."""
     name = ",%s:" % quote(redact.text(plain(key))[:256])
@@ -100,6 +122,7 @@ def _new_key(key: str) -> str:
 def _rules_changed() -> None:
     global HARMLESS_LENGTH
     _keys.clear()
+    _texts.clear()
     threads.clear()
     HARMLESS_LENGTH = redact.harmless_length()
 

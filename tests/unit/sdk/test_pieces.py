@@ -58,3 +58,19 @@ def test_patterns_that_were_added_hold_for_short_values_and_for_names_seen_befor
         rules.configure(None)
         pieces._rules_changed()
     assert pieces.fields(values) == ',"customer":"4711","id":"123-45-6789"'
+
+
+def test_texts_are_remembered_masked_bounded_and_forgotten_with_the_rules():
+    pieces._rules_changed()
+    first = pieces.fields({"state": "token=abcdef123"})
+    assert first == pieces.fields({"state": "token=abcdef123"}) == ',"state":"token=[redacted]"'
+    for number in range(3 * pieces.MAX_TEXTS):
+        assert pieces.fields({"id": f"text {number}"}) == f',"id":"text {number}"'
+    assert len(pieces._texts) <= pieces.MAX_TEXTS
+    for _ in range(9):  # one in eight is remembered now
+        pieces.fields({"state": "again"})
+    assert pieces._texts["again"] == '"again"'
+    pieces.fields({"long": "x" * (pieces.SHORT + 1)})
+    assert not any(len(text) > pieces.SHORT for text in pieces._texts)
+    pieces._rules_changed()
+    assert not pieces._texts
