@@ -211,11 +211,18 @@ def make_home(path: str) -> None:
     if os.path.isdir(path):
         return
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    fresh = "%s.%s" % (path, os.urandom(6).hex())
     try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    os.chmod(path, 0o755 if os.geteuid() == 0 else 0o700)  # whatever the umask is
+        os.mkdir(fresh, 0o700)
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, path) from None
+    try:
+        os.chmod(fresh, 0o755 if os.geteuid() == 0 else 0o700)  # whatever the umask is; before anybody can find it
+        os.rename(fresh, path)
+    except OSError:
+        os.rmdir(fresh)
+        if not os.path.isdir(path):  # another process was faster, else
+            raise
 
 
 def make_spool(path: str) -> None:

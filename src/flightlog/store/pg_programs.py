@@ -6,6 +6,7 @@ that account cannot reach is copied below HOME, never opened up. Owns: finding, 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import importlib.util
 import os
@@ -50,15 +51,14 @@ class Account(NamedTuple):
             path = os.path.dirname(path)
 
     def own_folder(self, folder: str, fresh: bool = False) -> None:
-        """Make *folder*, mode 0700, this account's; *fresh*: empty. Raises OSError."""
+        """Make *folder*, mode 0700, this account's; *fresh*: empty. One that we made and did not come to give away is given. Raises OSError."""
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
-        except FileExistsError:
-            return
-        if self.lent:
-            os.chown(folder, self.uid, self.gid)
+        status = os.lstat(folder)
+        if self.lent and stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
+            os.chown(folder, self.uid, self.gid, follow_symlinks=False)
 
 
 class Programs(NamedTuple):
