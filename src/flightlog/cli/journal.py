@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -61,10 +62,10 @@ def cat(paths: tuple[str, ...], form: str) -> None:
             if record is None:
                 corrupt = True
             elif form == "json":
-                sys.stdout.write(before + output.json_text(record))
+                sys.stdout.write(before + _text(record, form))
                 before = ",\n"
             else:
-                _print(output.json_text(record) if form == "jsonl" else _line(record))
+                _print(_text(record, form))
     if form == "json":
         sys.stdout.write("\n]}\n")
     if corrupt:
@@ -130,6 +131,16 @@ def _records(path: str, named: bool) -> Iterator[dict[str, Any] | None]:
         output.note(f"{output.one_line(path)}: ends with {damage[1] - damage[0]} bytes that are no whole record (torn)")
 
 
+def _text(record: dict[str, Any], form: str) -> str:
+    """Return one record in a form."""
+    try:
+        return _line(record) if form == "short" else output.json_text(record)
+    except RecursionError:
+        return _text(
+            {"k": "unreadable", "payload": "nested too deep", "writer": record["writer"], "n": record["n"]}, form
+        )
+
+
 def _line(record: dict[str, Any]) -> str:
     """Return one record as a line for people: UTC time, level, where, text; nothing in it can steer a terminal.
 
@@ -164,10 +175,16 @@ def _time(ns: object) -> str:
     return str(at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
+def _number(digits: str) -> float | str:
+    """Return a number; one that is too large for JSON's readers as it was written."""
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
 def _decode(payload: bytes) -> dict[str, Any]:
     """Return a payload as a record; one with a right checksum that is no JSON object is shown as kind `unreadable`."""
     try:
-        record = json.loads(payload)
+        record = json.loads(payload, parse_float=_number, parse_constant=str)
     except (ValueError, RecursionError):
         record = None
     return record if isinstance(record, dict) else {"k": "unreadable", "payload": payload.decode("utf-8", "replace")}

@@ -6,13 +6,13 @@ Owns: reading back what `agent.rows` writes. Leaves what becomes of the rows to 
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..agent.sink import DeadLetter, Position
 from ..query.logs import Line
+from ..store.db import parsed
 
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MEANING = {"n": "\n", "t": "\t", "r": "\r"}
@@ -124,15 +124,15 @@ def line(row: str) -> Line:
     ) = (None if field == "\\N" else _ESCAPE.sub(_meant, field) if "\\" in field else field for field in row.split("\t"))  # fmt: skip
     return Line(
         moment(ts), level or "", int(levelno or 0), message or "", logger, None, run or "", stage, node or "", _number(pid), thread,
-        writer or "", int(seq or 0), int(pos or 0), source or "", file, _number(line), func, json.loads(fields) if fields else None,
-        json.loads(error) if error else None, moment(claimed) if claimed else None, int(flags or 0),
+        writer or "", int(seq or 0), int(pos or 0), source or "", file, _number(line), func, parsed(fields) if fields else None,
+        parsed(error) if error else None, moment(claimed) if claimed else None, int(flags or 0),
     )  # fmt: skip
 
 
 def event(row: str) -> tuple[str, datetime.datetime, dict[str, Any]]:
     """Return run, time and data of an event's COPY line."""
     run, ts, *_, data = (_ESCAPE.sub(_meant, field) if "\\" in field else field for field in row.split("\t"))
-    return run, moment(ts), json.loads(data)
+    return run, moment(ts), parsed(data)
 
 
 def _meant(found: re.Match[str]) -> str:

@@ -7,11 +7,14 @@ server is the right one to `tls`.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Any
 
 import psycopg
 from psycopg import conninfo
+from psycopg.types.json import set_json_loads
 
 from .. import redact
 from ..errors import (
@@ -64,7 +67,7 @@ def connect(
 
     Blocks for at most 5 s per address. Raises SinkUnavailable, SinkMisconfigured.
     """
-    _parsed(dsn)
+    _known(dsn)
     known = tls.secured(dsn, getattr(dsn, "insecure", False))
     options = {key: value for key, value in _DEFAULTS.items() if key not in known}
     more = {"row_factory": row_factory} if row_factory is not None else {}
@@ -78,6 +81,7 @@ def connect(
         if hint:
             raise SinkMisconfigured(error.message, hint, error.sqlstate) from problem
         raise error from problem
+    set_json_loads(parsed, connection)
     try:
         milliseconds = str(int(statement_seconds * 1000))
         connection.execute(_SETTINGS, (milliseconds, str(LOCK_SECONDS * 1000), "120000"))
@@ -88,7 +92,27 @@ def connect(
     return connection
 
 
-def _parsed(dsn: str) -> dict[str, Any]:
+def parsed(text: str | bytes) -> Any:
+    """Return stored JSON as data; a number that Python or the readers of our own JSON would refuse (jsonb has 131,072 digits) as text."""
+    try:
+        return json.loads(text, parse_float=_finite)
+    except ValueError:
+        return json.loads(text, parse_float=_finite, parse_int=_short)
+
+
+def _finite(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _short(digits: str) -> int | str:
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+def _known(dsn: str) -> dict[str, Any]:
     """Return a DSN's parameters. Raises SinkMisconfigured, without what libpq says: it quotes from the middle of a password."""
     try:
         known = {key: value for key, value in conninfo.conninfo_to_dict(dsn).items() if value is not None}
