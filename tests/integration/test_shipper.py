@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import time
 
 import psycopg
@@ -360,3 +361,20 @@ def test_the_server_goes_away_in_a_batch(dsn, home):
     ship_all(shipper, spool)
     assert messages(dsn) == [str(n) for n in range(3000)]
     sums_are_right(dsn)
+
+
+@pytest.mark.parametrize("character", ["x", "é", "日", "🚀"])
+def test_a_very_long_name_keeps_nothing_from_being_stored(dsn, home, character):
+    """A name goes into an index, which refuses what is too long and cannot be compressed."""
+    noise = random.Random(7)
+    name = "".join(chr(ord(character) + noise.randrange(0, 20)) for _ in range(5000))
+    spool = spool_of(home)
+    for run, pipeline in ((RUN, name), (OTHER, "short")):
+        started = encode(
+            {"k": "event", "t": time.time_ns(), "ev": "run.started", "r": run, "x": {"pipeline": pipeline, "kind": "x"}}
+        )
+        segment(spool, identity.new_writer_id(), 0, [started, log(run, "said")], run=run, pipeline=pipeline)
+    ship_all(shipper_for(dsn, home), spool)
+    rows = dict(fetch(dsn, "SELECT run_id, pipeline FROM pipeline_runs"))
+    assert rows[OTHER] == "short"
+    assert name.startswith(rows[RUN]) and 1990 < len(rows[RUN].encode()) <= 2000

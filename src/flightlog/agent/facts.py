@@ -115,6 +115,7 @@ class RunFacts:
         if self.stage is not None:
             row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
+        cleaned["pipeline"] = records.kept_name(cleaned["pipeline"])  # or no run of this node would be stored any more
         return cleaned
 
     def bare_row(self, node: str, now_ns: int) -> dict[str, Any]:
