@@ -132,16 +132,16 @@ def _print(found: Audit, by_writer: bool, paint: output.Paint) -> None:
     for item in found.writers:
         if not item.good:
             kind = f"{item.kind or 'writer'} {item.writer or 'of output'}"
-            where = f" on {output.one_line(item.node)}" if nodes else ""
+            where = f" on {output.brief(item.node)}" if nodes else ""
             output.say(f"  {kind} of {_name(item)} {item.run[-6:] or '-'}{where}: {_wrong(item)}")
 
 
 def _whose(item: WriterAudit, nodes: bool) -> list[str]:
-    return [_name(item), item.run[-6:] or "-", *([output.one_line(item.node)] if nodes else [])]
+    return [_name(item), item.run[-6:] or "-", *([output.brief(item.node)] if nodes else [])]
 
 
 def _name(item: WriterAudit) -> str:
-    return output.one_line(item.pipeline or "-")
+    return output.brief(item.pipeline or "-")
 
 
 def _counts(items: list[WriterAudit]) -> list[str]:

@@ -109,7 +109,7 @@ def _print(lines: Iterable[Line], printer: Printer, run: str) -> str:
     for line in lines:
         if run and line.run != run:
             printer.flush()
-            output.note(f"-- {output.one_line(line.pipeline or '-')} {line.run[-6:]} --")
+            output.note(f"-- {output.brief(line.pipeline or '-')} {line.run[-6:]} --")
             run = line.run
         printer.write(line)
     printer.flush()

@@ -178,17 +178,17 @@ def print_runs(found: list[Run], dropped: Mapping[str, Drops], paint: output.Pai
         if run is None:
             output.say(paint(line, "dim"))
         else:
-            end = line.index(run.state) + len(run.state)
+            end = line.find(run.state) + len(run.state) if run.state in line else 1  # cut on a very narrow screen
             output.say(paint(line[:end], output.STATES[run.state][1]) + line[end:])
 
 
 def _row(run: Run, drops: Drops | None, utc: bool) -> list[str]:
     sign = output.STATES[run.state][0]
-    where = run.stage or "-"
+    where = output.brief(run.stage or "-")
     if run.progress and not run.final:
         where += f" {run.progress.get('done')}/{run.progress.get('total') or '?'}"
     return [
-        sign, run.state, output.one_line(run.pipeline), run.short, output.moment(run.started_at, utc), output.duration(run.seconds), str(run.lines),
+        sign, run.state, output.brief(run.pipeline), run.short, output.moment(run.started_at, utc), output.duration(run.seconds), str(run.lines),
         str(run.warnings), str(run.errors), output.one_line(where), output.one_line(_end(run, drops)),
     ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def _row(run: Run, drops: Drops | None, utc: bool) -> list[str]:
 def _end(run: Run, drops: Drops | None) -> str:
     lost = [f"{drops.records} records dropped"] if drops and drops.records else []
     lost += [f"{output.size(drops.lost_bytes)} of output not kept"] if drops and drops.lost_bytes else []
-    return ", ".join([*([run.ending] if run.ending else []), *lost])
+    return ", ".join([*([output.brief(run.ending)] if run.ending else []), *lost])
 
 
 def _states(text: str | None) -> list[str] | None:

@@ -106,12 +106,12 @@ class Printer:
 
     def _for_people(self, line: Line) -> str:
         full, paint, color = self._form == "full", self._paint, _COLORS.get(line.level)
-        level = output.one_line(_SHORT.get(line.level, line.level)).ljust(5)
+        level = output.brief(_SHORT.get(line.level, line.level)).ljust(5)
         parts = [paint(output.clock(line.ts, self._utc, date=full), "dim"), paint(level, color) if color else level]
         if self.many:
             parts.append(paint(self._run(line), "cyan"))
         if line.stage:
-            parts.append(paint(output.one_line(line.stage), "blue"))
+            parts.append(paint(output.brief(line.stage), "blue"))
         if full:
             parts.append(paint(self._where(line), "dim"))
         first, *rest = output.safe(line.message.rstrip("\n")).replace("\t", "    ").split("\n")
@@ -131,7 +131,7 @@ class Printer:
 
     def _run(self, line: Line) -> str:
         """Return pipeline and short form, one below the other as far as names are of usual length."""
-        name = output.one_line(line.pipeline or "-")
+        name = output.brief(line.pipeline or "-")
         if self._name_width < len(name) <= _NAME_WIDTH:
             self._name_width = len(name)
         return f"{name.ljust(self._name_width)} {identity.short(line.run)}"

@@ -227,6 +227,7 @@ def _say_end(
         return
     held = [run for run in spool.all if run.run == wanted.runs[0]] if spool else []
     run = held[0] if held else runs.get(reading.connection, wanted.runs[0])
-    words = output.one_line(f"{run.pipeline} {run.short} {run.state}" + (f": {run.ending}" if run.ending else ""))
+    ending = f": {output.brief(run.ending)}" if run.ending else ""
+    words = f"{output.brief(run.pipeline)} {run.short} {run.state}{ending}"
     shown = f"{printer.count} of {run.lines} lines"
     output.note(paint(f"-- {words}   {shown}   {zone} --", output.STATES[run.state][1]))

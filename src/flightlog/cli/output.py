@@ -22,7 +22,7 @@ import click
 # Printable is what str.isprintable says, and these: joiners that scripts and emoji need, spaces other than U+0020, private use.
 _ALSO_SAFE = re.compile("[\n\t\u00a0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000\ue000-\uf8ff]")
 _CODES = {"red": "31", "yellow": "33", "green": "32", "blue": "34", "cyan": "36", "dim": "2", "bold": "1"}
-NAME_COLUMNS = 48  # of a pipeline, a stage, a node
+NAME_COLUMNS, LEAST_NAME_COLUMNS = 48, 16  # of a pipeline, a stage, a node
 STATES = {
     "running": (">", "blue"),
     "starting": (">", "blue"),
@@ -132,7 +132,7 @@ def cut(text: str, columns: int) -> str:
 
 def brief(name: str) -> str:
     """Return a name in one line for people, cut where it is so long that it would push everything else out of sight. Never for programs."""
-    return cut(one_line(name), NAME_COLUMNS)
+    return cut(one_line(name), max(LEAST_NAME_COLUMNS, min(NAME_COLUMNS, width() // 3)))
 
 
 def duration(seconds: float) -> str:

@@ -183,7 +183,8 @@ class _Screen:
 
     def _show_run(self, run: Run) -> None:
         paint, (sign, color) = self._paint, output.STATES[run.state]
-        title = output.one_line(f"{sign} {run.pipeline} {run.short} {run.state}" + (f": {run.end}" if run.end else ""))
+        end = f": {output.brief(run.end)}" if run.end else ""
+        title = f"{sign} {output.brief(run.pipeline)} {run.short} {run.state}{end}"
         certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
         verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
         output.say(paint(title, color) + verdict)
@@ -210,6 +211,8 @@ def _losses(drops: Drops | None) -> list[tuple[str, str]]:
 
 def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
     facts = [("run", run.run)]
+    if output.brief(run.pipeline) != output.one_line(run.pipeline):
+        facts.append(("pipeline", run.pipeline))
     took = f", took {output.duration(run.seconds)}" if run.final else f", for {output.duration(run.seconds)}"
     facts.append(("began", f"{output.clock(run.started_at, utc, date=True)} {output.zone_name(utc)}{took}"))
     if run.ended_at:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .. import identity
+from .. import identity, records
 from ..agent.capture_tail import CaptureTail
 from ..agent.journal_tail import NO_RUN, JournalTail
 from ..agent.sink import Position
@@ -158,4 +158,4 @@ def _owner(files: Files) -> tuple[str, str]:
     """Return the run and the pipeline that a writer's header names."""
     tail = CaptureTail(files, Position()) if files.kind == CAPTURE else JournalTail(files, Position(), "")
     with contextlib.closing(tail):
-        return tail.run, tail.pipeline
+        return tail.run, records.kept_name(tail.pipeline)

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 import psycopg
 
+from .. import records
 from ..errors import NotFound, UsageError
 from ..store.db import Connection
 from .ask import ask
@@ -25,6 +26,7 @@ from .ask import ask
 _ID = re.compile(r"[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{4,26}")
 _NUMBER = re.compile(r"-\d{1,6}|0")
 SHORT = 6  # characters of the short form
+SHOWN_CHARACTERS = 100
 SHOWN = 10  # candidates named when an id may mean several runs
 
 
@@ -106,7 +108,7 @@ def select(where: Connection | Catalogue, selectors: Sequence[str]) -> Selected:
     pipelines: list[str] = []
     known = _catalogue(where)
     for selector in selectors:
-        found, names = _one(known, selector)
+        found, names = _one(known, _as_kept(selector))
         runs.update(found)
         pipelines += names
     return Selected(sorted(runs, reverse=True), pipelines)
@@ -121,7 +123,7 @@ def pipelines(where: Connection | Catalogue, names: Sequence[str]) -> list[str]:
     """Return the pipelines that *names*, exact or globs, stand for. Raises NotFound."""
     known = _catalogue(where).pipelines()
     found: list[str] = []
-    for name in names:
+    for name in map(_as_kept, names):
         matching = [name] if name in known else _matching(known, name)
         if not matching:
             raise _unknown(known, name, "pipeline")
@@ -143,7 +145,7 @@ def _one(runs: Catalogue, selector: str) -> Selected:
     if _is_glob(selector):
         names = _matching(runs.pipelines(), selector)
         if not names:
-            raise NotFound(f"no pipeline matches {selector}", "flightlog list --pipelines")
+            raise NotFound(f"no pipeline matches {_shown(selector)}", "flightlog list --pipelines")
         return Selected([run for name in names for run in runs.runs_of(name, limit=1)], names)
     return Selected([_by_id(runs, selector)], [])
 
@@ -151,10 +153,10 @@ def _one(runs: Catalogue, selector: str) -> Selected:
 def _at(runs: Catalogue, name: str, which: str, selector: str) -> Selected:
     if not name:
         if which != "failed":
-            raise UsageError(f"no such selector: {selector}", "@failed is the latest run that failed")
+            raise UsageError(f"no such selector: {_shown(selector)}", "@failed is the latest run that failed")
         found = runs.failed(None)
         if not found:
-            raise NotFound(f"{selector}: no run has failed", "flightlog list shows what is recorded")
+            raise NotFound(f"{_shown(selector)}: no run has failed", "flightlog list shows what is recorded")
         return Selected(found, [])
     _check_which(which, selector)
     names = [name]
@@ -166,14 +168,14 @@ def _at(runs: Catalogue, name: str, which: str, selector: str) -> Selected:
     known = runs.pipelines()
     if name not in known and not (_is_glob(name) and names):
         raise _unknown(known, name, "pipeline")
-    raise NotFound(f"{selector}: {name} has no such run", f"flightlog list {name}")
+    raise NotFound(f"{_shown(selector)}: {_shown(name)} has no such run", f"flightlog list {_shown(name)}")
 
 
 def _check_which(which: str, selector: str) -> None:
     if which in ("all", "failed") or _NUMBER.fullmatch(which) or _day(which):
         return
     raise UsageError(
-        f"{selector}: behind @ stands -1, -2 and so on, a day, `all` or `failed`",
+        f"{_shown(selector)}: behind @ stands -1, -2 and so on, a day, `all` or `failed`",
         "orders@-1, orders@2026-11-22, orders@all",
     )
 
@@ -211,18 +213,31 @@ def _by_id(runs: Catalogue, text: str) -> str:
     if not rows:
         raise _unknown(runs.pipelines(), text, "run or pipeline")
     if len(rows) > 1:
-        shown = ", ".join(f"{run} ({pipeline}, {state})" for run, pipeline, state in rows[:SHOWN])
+        shown = ", ".join(f"{run} ({_shown(pipeline)}, {state})" for run, pipeline, state in rows[:SHOWN])
         raise NotFound(f"{text} may mean {shown}{' and more' if len(rows) > SHOWN else ''}", "give more of the id")
     return rows[0][0]
 
 
 def _unknown(known: list[str], text: str, what: str) -> NotFound:
-    message = f"no {what} is called {text or repr(text)}"
+    message = f"no {what} is called {_shown(text) or repr(text)}"
     if not known:
         return NotFound(message, "the store knows no run yet: flightlog run -- COMMAND")
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in difflib.get_close_matches(text.lower(), lower, 3)]
     near += [name for name in known if text and text.lower() in name.lower() and name not in near]
     if near:
-        return NotFound(message, ", ".join(near[:3]))
+        return NotFound(message, ", ".join(_shown(name) for name in near[:3]))
     return NotFound(message, "flightlog list shows what is recorded")
+
+
+def _as_kept(selector: str) -> str:
+    """Return a selector with the name in it as the store keeps it."""
+    name, at, which = selector.rpartition("@")
+    if at and len(which) < SHOWN_CHARACTERS:
+        return records.kept_name(name) + at + which
+    return records.kept_name(selector)
+
+
+def _shown(text: str) -> str:
+    """Return a name or a selector for a message, of which the rest must stay in sight."""
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."

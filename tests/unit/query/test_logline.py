@@ -77,7 +77,7 @@ def test_further_lines_are_indented():
 
 def test_names_stand_below_each_other():
     text = printed(line(), line(pipeline="a"), line(pipeline="x" * 60), line(pipeline=None), many=True)
-    assert [one.index(RUN[-6:]) for one in text.splitlines()] == [26, 26, 80, 26]
+    assert [one.index(RUN[-6:]) for one in text.splitlines()] == [26, 26, 68, 26]
 
 
 def test_an_exception_is_one_line_in_short_and_a_traceback_in_full():
