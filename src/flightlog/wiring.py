@@ -235,7 +235,7 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
     try:
         if is_embedded() and not _is_current(reading.connection):
             migrate.migrate(dsn, settings().database.roles)
-        _look_only(reading.connection)
+        look_only(reading.connection)
         _look_at_spool(reading)
         if ship and off is None and reading.backlog_bytes:
             _catch_up(reading)
@@ -249,7 +249,7 @@ def reconnect(reading: Reading) -> None:
     EmbeddedError.
     """
     fresh = _connect(store_dsn(start=is_embedded() and embedded.was_killed(identity.home())))
-    _look_only(fresh)
+    look_only(fresh)
     reading.connection.close()
     reading.connection = fresh
 
@@ -271,7 +271,8 @@ def _connect(dsn: str) -> Connection:
     return connect(dsn, READER, statement_seconds=settings().database.read_timeout)
 
 
-def _look_only(connection: Connection) -> None:
+def look_only(connection: Connection) -> None:
+    """Make a connection one for reading, in the reader's role where roles are wanted. Raises SinkError."""
     if settings().database.roles:
         roles.look_only(connection)
 

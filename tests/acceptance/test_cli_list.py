@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+import tlsfront
+from integration.logins import READER, admit, as_user, login
 from integration.shipping import execute
 from unit.query.command import Command
 from unit.query.recorded import Recorded, ago
@@ -166,6 +168,28 @@ def test_completion_keeps_what_it_asked_for_a_while(flightlog, recorded, runs, h
         assert completed(flightlog, "flightlog", "list", "n") == ["new"]
     gone = Command(f"host={home}/nowhere dbname=x", os.path.join(home, "reader"))
     assert completed(gone, "flightlog", "list", "") == []
+
+
+def test_completion_asks_as_a_reader(dsn, home, server, runs):
+    """A login that may do nothing by itself, and the reader's part by taking its role."""
+    admit(server)
+    with login(dsn, READER, attributes="NOINHERIT") as name:
+        reader = Command(as_user(dsn, name), os.path.join(home, "reader"))
+        assert reader("list")[0]
+        assert completed(reader, "flightlog", "list", "") == ["orders", "team/a"]
+
+
+@pytest.mark.parametrize(("tls", "found"), [("insecure-allowed", ["orders", "team/a"]), ("verify-full", [])])
+def test_completion_knows_what_the_configuration_allows(dsn, home, server, runs, tls, found):
+    """A server on another machine, as far as its name says, that proves nothing."""
+    with tlsfront.running("127.0.0.1", os.path.join(server.folder, "sock")) as (port, _):
+        place = f"host=db.example.test hostaddr=127.0.0.1 port={port} {dsn.partition(' ')[2]}"
+        config = os.path.join(home, "config.yml")
+        with open(config, "w") as file:
+            file.write(f"database:\n  dsn: {place}\n  tls: {tls}\n")
+        flightlog = Command("", os.path.join(home, "reader"), FLIGHTLOG_CONFIG=config)
+        flightlog("list", code=0 if found else 3)
+        assert completed(flightlog, "flightlog", "list", "") == found
 
 
 def test_completion_fails_silently(home):

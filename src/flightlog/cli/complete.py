@@ -81,11 +81,15 @@ def _asked() -> Recent:
     from psycopg import conninfo
 
     from .. import wiring
+    from ..config.dsn import Dsn
     from ..query import runs
     from ..store.db import connect
 
-    dsn = conninfo.make_conninfo(wiring.store_dsn(start=False), connect_timeout=SECONDS)
+    known = wiring.store_dsn(start=False)
+    patient = conninfo.make_conninfo(known, connect_timeout=SECONDS)
+    dsn = Dsn(patient, getattr(known, "insecure", False))  # what it is made of says nothing about that
     with connect(dsn, "flightlog completion", statement_seconds=SECONDS) as connection:
+        wiring.look_only(connection)
         return [(run.pipeline, run.short, run.state) for run in runs.list_runs(connection, limit=RUNS)]
 
 
