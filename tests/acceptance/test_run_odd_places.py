@@ -43,3 +43,16 @@ def test_a_config_that_is_standard_input_leaves_it_to_the_command(tmp_path):
     for line in (f"cat words | {RUN} cat", f"{RUN} cat < words"):
         (tmp_path / "words").write_text("monitoring:\n  interval: 1\n")
         assert shell(tmp_path, line, FLIGHTLOG_CONFIG="/dev/stdin") == (0, b"monitoring:\n  interval: 1\n", b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_descriptors_that_are_closed_around_it_are_closed_for_the_command(tmp_path, closed):
+    """With standard input closed as well, files of ours get low numbers; none may be left to the command."""
+    script = "for n in 0 1 2; do [ -e /proc/$$/fd/$n ] && found=$found$n; done; : > open$found; echo a; echo b >&2"
+    outcomes = []
+    for name, prefix in (("bare", ""), ("kept", RUN)):
+        (tmp_path / name).mkdir()
+        outcomes.append(
+            (shell(tmp_path, f"cd {name} && exec {prefix} sh -c '{script}' {closed}"), os.listdir(tmp_path / name))
+        )
+    assert outcomes[1] == outcomes[0]

@@ -173,7 +173,7 @@ def _open_standard_streams() -> None:
         if getattr(sys, name) is None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             if nowhere != number:
-                os.dup2(nowhere, number)
+                os.dup2(nowhere, number, inheritable=False)  # `run` becomes a command, for which it is closed
                 os.close(nowhere)
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))
         stream = getattr(sys, name)
