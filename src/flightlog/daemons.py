@@ -219,7 +219,7 @@ def drain(seconds: float) -> bool:
     home = identity.home()
     deadline = time.monotonic() + seconds
     own = door.Door(home)
-    if own.take():
+    if _may_take(own, home):
         agent = wiring.make_agent(own)
         agent.quiet = True
         try:
@@ -280,11 +280,15 @@ def stop_agent(seconds: float = 30.0) -> bool:
 
 def _take(home: str) -> door.Door:
     own = door.Door(home)
-    try:
-        taken = own.take()
-    except OSError as problem:
-        raise Refused(f"{home} cannot be written: {problem.strerror}", "set FLIGHTLOG_HOME") from problem
-    if not taken:
+    if not _may_take(own, home):
         note = door.holder(home) or {}
         raise Refused(f"process {note.get('pid', '?')} is the agent of {home}", "flightlog agent stop")
     return own
+
+
+def _may_take(own: door.Door, home: str) -> bool:
+    """Become the agent of *home*; False when another process is."""
+    try:
+        return own.take()
+    except OSError as problem:
+        raise Refused(f"{home} cannot be written: {problem.strerror}", "set FLIGHTLOG_HOME") from problem

@@ -192,6 +192,12 @@ def test_another_users_home_is_not_spoken_about(home):
         assert done.stderr.startswith(b"Error: the agent of %s is another user's (root)\nTry: " % home.encode())
 
 
+@pytest.mark.parametrize("arguments", [["agent", "run"], ["agent", "run", "--once"], ["agent", "start"]], ids=" ".join)
+def test_an_agent_of_a_home_that_cannot_be_made(home, arguments):
+    out, err = Command("", "/proc/nowhere")(*arguments, code=6)
+    assert (out, err.count("\n")) == ("", 2) and err.startswith("Error: ") and "/proc/nowhere" in err
+
+
 def test_agent_status_says_when_the_server_is_gone(home):
     flightlog = Command(f"host={home}/nowhere dbname=x", home)
     out, err = flightlog("agent", "status", code=3)
