@@ -135,6 +135,26 @@ def test_a_name_given_on_the_command_line_stands(home, directory):
     assert sorted(said(directory, "nightly")) == ["run started", "two"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_batch_that_is_full_before_the_keeper_is_read_has_the_name_of_the_run(home, directory, named):
+    """A command's own journal knows its program's name only; what the keeper wrote beside the captures is there before it."""
+    spool = spool_of(home)
+    child, shim, capture = identity.new_writer_id(), identity.new_writer_id(), "f" * 32
+    told = [log(RUN, str(n)) for n in range(100)]
+    adopted = [event(RUN, "run.adopted", pipeline="orders")] if named else []
+    segment(spool, child, 0, [*adopted, *told], run=RUN, pipeline="job")
+    meta = {"v": 1, "stream": "stdout", "run": RUN, "pipeline": "nightly", "keeper": [1, 1], "boot": "0" * 32, "t": 1}
+    with open(os.path.join(spool, capture + ".meta"), "w", encoding="ascii") as file:
+        json.dump(dict(meta, named=True) if named else meta, file)
+    open(os.path.join(spool, capture + ".end"), "w").close()
+    shipper = files_for(home, directory, batch_rows=30)
+    shipper.ship(look([spool]), True)
+    segment(spool, shim, 0, [event(RUN, "run.started", pipeline="nightly", named=named)], run=RUN, pipeline="nightly")
+    ship_all(shipper, spool)
+    assert os.listdir(directory).count("job.jsonl") == os.listdir(directory).count("orders.jsonl") == 0
+    assert len(said(directory, "nightly")) == 101
+
+
 def test_ends_gaps_and_losses_are_in_the_log(home, directory):
     spool = spool_of(home)
     writer = identity.new_writer_id()

@@ -11,7 +11,7 @@ import time
 from . import faults
 from .capture_tail import CaptureTail
 from .file_positions import waiting
-from .file_rows import GUESSED, FileGathering
+from .file_rows import GUESSED, NAMED, STARTED, FileGathering
 from .file_sink import FileSink
 from .journal_tail import JournalTail
 from .shipper import Shipped
@@ -110,7 +110,9 @@ class FileShipper:
             if position.closed or positions.owners.setdefault(writer, files.uid) != files.uid:
                 continue  # also a stranger's file under a name that is in use: not shipped, not removed
             if files.kind == CAPTURE:
-                self._tails[writer] = CaptureTail(files, position)
+                tail = self._tails[writer] = CaptureTail(files, position)
+                # What the command's own journal calls the run is the program's name, and it may fill a batch before the keeper's is read.
+                self._into.pipelines.take(tail.run, tail.meta.get("pipeline"), NAMED if tail.meta.get("named") else STARTED)
             else:
                 self._tails[writer] = JournalTail(files, position, self._home)
 

@@ -105,6 +105,8 @@ class Setup:
         }  # type: dict[str, object]
         if len(stream.numbers) > 1:
             meta["merged"] = True
+        if self.spec.named:
+            meta["named"] = True
         return meta
 
     def renew(self) -> None:
