@@ -100,3 +100,26 @@ def test_any_python_behaves_as_without_us(tmp_path, python):
     assert kept == bare
     assert b"printed\n" in running.captured(tmp_path)
     assert b"INFO record 2\n" in running.captured(tmp_path, "stderr")
+
+
+FORKS_WITHOUT_DESCRIPTORS = """
+import logging, os, resource, sys
+logging.basicConfig(format="%(message)s")
+logging.warning("before")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+if os.fork() == 0:
+    logging.warning("in the child")
+    sys.exit(0)
+os.wait()
+logging.warning("after")
+"""
+
+
+@pytest.mark.parametrize("python", interpreters())
+def test_a_fork_when_nothing_can_be_opened_is_nobodys_error(tmp_path, python):
+    """PyPy's os.urandom, from which a child gets its writer's id, opens a file."""
+    script = tmp_path / "job.py"
+    script.write_text(FORKS_WITHOUT_DESCRIPTORS)
+    bare = running.run([python, str(script)], tmp_path)
+    kept = running.run(running.kept([python, str(script)]), tmp_path)
+    assert kept == bare and bare[2].count(b"\n") >= 3

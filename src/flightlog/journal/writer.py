@@ -358,7 +358,10 @@ _writers: list[Writer] = []
 
 def _after_fork_in_child() -> None:
     for writer in _writers:
-        writer._renew()
+        try:
+            writer._renew()
+        except OSError:  # PyPy opens /dev/urandom, for which there may be no descriptor; the next record tries again
+            pass
 
 
 if hasattr(os, "register_at_fork"):
