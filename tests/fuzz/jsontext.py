@@ -3,6 +3,7 @@
 Owns: these. Damage to bytes, whatever they mean, is `mutation`'s.
 """
 
+import copy
 import json
 
 from fuzz import corpus
@@ -150,7 +151,8 @@ def _nested(chance):
 def _value(chance):
     if chance.random() < 0.1:
         return "x" * chance.choice([255, 256, 1023, 1025, 5000, 70_000])
-    return chance.choice(_VALUES)
+    value = chance.choice(_VALUES)
+    return copy.deepcopy(value) if isinstance(value, (list, dict)) else value  # a later change must not change it for good
 
 
 def _places(value, found):
@@ -196,13 +198,14 @@ def _spelt(chance, record):
     return space.encode() + data + space.encode()
 
 
-PARSED = [json.loads(payload) for payload in corpus.PAYLOADS]
-_TEXTS = [json.dumps(record) for record in PARSED]
-
-
 def payload(chance):
     """Return a payload a few of whose values, keys or spellings are changed."""
-    record = json.loads(chance.choice(_TEXTS))
-    for _ in range(chance.choice((0, 1, 1, 2, 4))):
+    return changed(chance, chance.choice(corpus.PAYLOADS), (0, 1, 1, 2, 4))
+
+
+def changed(chance, data, times=(1, 2)):
+    """Return JSON *data* with a few of its values, keys or spellings changed."""
+    record = json.loads(data)
+    for _ in range(chance.choice(times)):
         _changed(chance, record)
     return _spelt(chance, record)

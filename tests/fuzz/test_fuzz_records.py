@@ -21,9 +21,9 @@ NUMBERS = {"t": 0, "lv": 20, "ln": None}
 
 
 def parsed(payload):
-    """Return *payload* as `json` understands it, None when it is no object."""
+    """Return *payload* as `json` understands it, None when it is no object, or no UTF-8, of which `json` is not strict."""
     try:
-        record = json.loads(payload)
+        record = json.loads(payload.decode())
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
@@ -84,7 +84,12 @@ def check(payload, sites, forms):
             forms.refused(payload, problem)
             return
         raise AssertionError("cut in two it is a record, whole it is none") from None
-    site, found = sites.read(payload)
+    try:
+        site, found = sites.read(payload)
+    except PoisonRecord as problem:
+        assert is_deep(payload), "whole it is a record, cut in two it is none"
+        forms.refused(payload, problem)
+        return
     whole = (frame.lv, frame.lg, frame.f, frame.ln, frame.fn)
     assert fields_of(site, found) == fields_of(site._replace(**dict(zip(("lv", "lg", "f", "ln", "fn"), whole))), frame)
     if record is not None and not is_deep(payload):
