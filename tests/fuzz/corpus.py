@@ -6,6 +6,7 @@ Owns: these, undamaged. Leaves damage to `mutation` and `jsontext`.
 import glob
 import os
 
+from flightlog.journal import mark
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of
 from flightlog.journal.reader import read_segment
@@ -76,3 +77,28 @@ def segment(chance, largest):
         n = chance.randrange(20) if kind < 0.95 else chance.getrandbits(64)
         parts.append(frame(payload, SALT if chance.random() < 0.95 else SALT ^ 1, n))
     return b"".join(parts)
+
+
+def _printed():
+    yield b"plain\n"
+    yield b"2026-11-27 10:00:00 WARNING etl: slow\r\n"
+    yield b"\x1b[31mred\x1b[0m \x1b]0;title\x07 \xff\xfe 100%\r50%\n"
+    yield b'{"message":"loaded","level":"error","rows":3,"password":"hunter2","deep":[{"a":null}]}\n'
+    yield b'{"msg":"a\\u0000b\\ud83d","severity":35,"n":1e400,"nan":NaN}\n'
+    yield b'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    g()\n\n  x\nValueError: no\n'
+    yield b"  Traceback (most recent call last):\n    File\n  Error: no\n\nafter\n"
+    yield b"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nMIIEowIBAAKCAQEA8\n-----END RSA PRIVATE KEY-----\n"
+    yield b"x" * 300 + b" token=" + b"y" * 300 + b"\n"
+    yield b"no end"
+    yield b"\0" * 300 + b"\n"
+    for n, text in enumerate((b"INFO loaded\n", b"", b"ERROR failed\nTraceback\n", b"\x1b_fl;\n")):
+        yield mark.make(WRITER, n, text) + text
+    yield mark.make(WRITER, 1, b"another\n") + b"text\n"
+
+
+OUTPUTS = list(_printed())
+
+
+def output(chance):
+    """Return what a command may have printed, with copies of journalled records in it."""
+    return b"".join(chance.choices(OUTPUTS, k=chance.randrange(1, 12)))

@@ -152,7 +152,9 @@ def _value(chance):
     if chance.random() < 0.1:
         return "x" * chance.choice([255, 256, 1023, 1025, 5000, 70_000])
     value = chance.choice(_VALUES)
-    return copy.deepcopy(value) if isinstance(value, (list, dict)) else value  # a later change must not change it for good
+    return (
+        copy.deepcopy(value) if isinstance(value, (list, dict)) else value
+    )  # a later change must not change it for good
 
 
 def _places(value, found):

@@ -3,12 +3,12 @@
 import os
 
 from campaign import rounds
-from fuzz import corpus, jsontext
-from fuzz.mutation import BLOCK, SEED, blocks, damaged, generator
 
 from flightlog.agent.decode import decode
 from flightlog.errors import PoisonRecord
 from flightlog.journal.format import frame, salt_of, segment_name
+from fuzz import corpus, jsontext
+from fuzz.mutation import BLOCK, SEED, blocks, damaged, generator
 from integration.shipping import execute, fetch, ship_all, shipper_for, spool_of, sums_are_right
 
 AT_ONCE = 100  # payloads of one writer
@@ -69,6 +69,9 @@ def test_damaged_payloads_are_stored_or_refused_by_the_server(dsn, home):
         assert 0 <= heads <= len(writers), f"inputs {block}: FLIGHTLOG_FAULT_SEED={SEED}"
         assert open_ == 0
         sums_are_right(dsn)
-        execute(dsn, "TRUNCATE pipeline_logs, pipeline_events, pipeline_dead_letters, pipeline_writers, pipeline_runs CASCADE")
+        execute(
+            dsn,
+            "TRUNCATE pipeline_logs, pipeline_events, pipeline_dead_letters, pipeline_writers, pipeline_runs CASCADE",
+        )
         execute(dsn, "TRUNCATE pipeline_run_positions, pipeline_run_writers, pipeline_ship_ledger")
     print(f"seed {SEED}: {count} payloads, {total} rows and dead letters")
