@@ -112,7 +112,9 @@ class FileShipper:
             if files.kind == CAPTURE:
                 tail = self._tails[writer] = CaptureTail(files, position)
                 # What the command's own journal calls the run is the program's name, and it may fill a batch before the keeper's is read.
-                self._into.pipelines.take(tail.run, tail.meta.get("pipeline"), NAMED if tail.meta.get("named") else STARTED)
+                self._into.pipelines.take(
+                    tail.run, tail.meta.get("pipeline"), NAMED if tail.meta.get("named") else STARTED
+                )
             else:
                 self._tails[writer] = JournalTail(files, position, self._home)
 
