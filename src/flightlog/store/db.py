@@ -78,6 +78,8 @@ def connect(
     except psycopg.Error as problem:
         error = translate(problem, f"cannot connect to {masked(dsn)}")
         hint = tls.explained(error.message)
+        if "failed to resolve host '@" in error.message:  # psycopg asks the resolver for it before libpq sees it
+            hint = "psycopg, the driver, does not reach abstract sockets: host=/DIRECTORY of the server's socket"
         if hint:
             raise SinkMisconfigured(error.message, hint, error.sqlstate) from problem
         raise error from problem
@@ -121,8 +123,12 @@ def _known(dsn: str) -> dict[str, Any]:
         wrong = True
     else:
         # A URL whose password has a character that must be written as %XX is taken apart at the wrong place.
-        wrong = "@" in str(known.get("host", "")) or (
-            "password" not in known and "@" in dsn and redact.text(dsn) != dsn
+        # One @ at the beginning of a host is an abstract Unix socket; in a URL it stands there as %40, or behind `?host=`.
+        hosts = str(known.get("host", "")).split(",")
+        wrong = (
+            any("@" in host[1:] for host in hosts)
+            or ("://" in dsn and "@@" in dsn)
+            or ("password" not in known and "@" in dsn and redact.text(dsn) != dsn)
         )
     if wrong:
         raise SinkMisconfigured(

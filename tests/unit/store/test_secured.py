@@ -4,7 +4,7 @@ import pytest
 
 from flightlog.config.dsn import Dsn
 from flightlog.errors import SinkMisconfigured
-from flightlog.store.db import masked
+from flightlog.store.db import connect, masked
 from flightlog.store.tls import VERIFIED, is_local, parse, secured
 
 
@@ -145,6 +145,33 @@ def test_what_cannot_be_parsed_is_not_repeated(dsn):
 def test_masked(dsn):
     assert "hunter2" not in masked(dsn) and masked(dsn)
     assert "hunter2" not in repr(Dsn(dsn))
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:hun@ter2@db/x",
+        "postgresql://u:hunter2@@db/x",
+        "host=a@db",
+        "host=db,u:hunter2@db",
+        "host=@a@db",
+    ],
+)
+def test_a_password_that_was_taken_apart_is_no_host(dsn):
+    with pytest.raises(SinkMisconfigured, match="connection string of the database cannot be read") as caught:
+        connect(dsn, "test")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["host=@abs", "host=@abs,@other", "postgresql://u@%40abs/x", "postgresql:///x?host=@abs"]
+)
+def test_an_abstract_socket_is_a_host_and_no_piece_of_a_password(dsn):
+    """That psycopg does not reach it is another matter, and said to be so."""
+    assert parse(dsn)["host"].startswith("@abs") and is_local(parse(dsn)["host"])
+    with pytest.raises(SinkMisconfigured, match="cannot connect to host=@abs") as caught:
+        connect(dsn, "test")
+    assert "host=/DIRECTORY" in caught.value.hint
 
 
 def test_is_local_takes_lists():
