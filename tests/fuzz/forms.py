@@ -120,7 +120,7 @@ class Forms:
         for row in (facts.row("node", self.clock.now_ns), facts.bare_row("node", self.clock.now_ns)):
             stored = json.dumps(row, allow_nan=False)
             assert "\\u0000" not in stored
-            assert len(row["pipeline"]) <= 512
+            assert len(row["pipeline"].encode("utf-8", "replace")) <= 2000
 
     def text(self, text, as_json):
         """A record of a text log: one line, and further ones that say so."""

@@ -13,7 +13,6 @@ from typing import Any
 from .. import records
 from .decode import clean
 
-MAX_PIPELINE = 512  # characters of its name: a key of an index has at most 2,700 bytes
 MAX_COMMAND = 16384  # characters of a command line kept in the run's row
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS"))
 _BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit"}
@@ -111,7 +110,6 @@ class RunFacts:
             "errors": self.errors,
         }
         row.update(self.known)
-        row["pipeline"] = row["pipeline"][:MAX_PIPELINE]
         if self.stage is not None:
             row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
