@@ -89,6 +89,7 @@ def _printed():
     yield b"  Traceback (most recent call last):\n    File\n  Error: no\n\nafter\n"
     yield b"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nMIIEowIBAAKCAQEA8\n-----END RSA PRIVATE KEY-----\n"
     yield b"x" * 300 + b" token=" + b"y" * 300 + b"\n"
+    yield b"10 | 1234 | | | || a|b|c ERROR\n"
     yield b"no end"
     yield b"\0" * 300 + b"\n"
     for n, text in enumerate((b"INFO loaded\n", b"", b"ERROR failed\nTraceback\n", b"\x1b_fl;\n")):
@@ -97,8 +98,12 @@ def _printed():
 
 
 OUTPUTS = list(_printed())
+_COLUMNS = [b"||||| ", b"| 1a", b"[(<|]>): ", b"0123456789-:., |"]
 
 
 def output(chance):
     """Return what a command may have printed, with copies of journalled records in it."""
-    return b"".join(chance.choices(OUTPUTS, k=chance.randrange(1, 12)))
+    parts = chance.choices(OUTPUTS, k=chance.randrange(1, 12))
+    if chance.random() < 0.2:  # a row of a table, or what is nearly one
+        parts.append(b"1" + bytes(chance.choices(chance.choice(_COLUMNS), k=chance.randrange(120))) + b"\n")
+    return b"".join(parts)

@@ -36,6 +36,7 @@ _NUMBERS = [
 ]
 _NUMBERS += [0xFFFFFFFF, 0xA7000000, 0xA7000010, 0xA7040000, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1]
 _BYTES = b"\x00\x01\x0a\x0d\x09\x1b\x20\x22\x2c\x3a\x5b\x5c\x5d\x7b\x7d\x7f\x80\xa7\xc0\xed\xf4\xff"
+_RUNS = b' |1a\t-=\\"[{.:\x1b;,e'
 _TAG_STORMS = [
     b"\xa7",
     b"\x00\x00\x00\xa7",
@@ -122,13 +123,18 @@ def _behead(chance, data, _):
     del data[: chance.randrange(len(data) + 1)]
 
 
+def _run(chance, data, _):
+    at = chance.randrange(len(data) + 1)
+    data[at:at] = bytes(chance.choices(_RUNS, k=chance.randrange(1, 3))) * chance.randrange(2, 60)
+
+
 def _storm(chance, data, _):
     at = chance.randrange(len(data) + 1)
     data[at:at] = chance.choice(_TAG_STORMS) * chance.randrange(1, 60)
 
 
 _WAYS = [_flip, _flip, _flip, _set, _set, _number, _number, _insert, _delete, _zero, _double, _move, _splice, _cut]
-_WAYS += [_behead, _storm]
+_WAYS += [_behead, _storm, _run]
 _TIMES = (1, 1, 1, 1, 2, 2, 3, 6)
 
 

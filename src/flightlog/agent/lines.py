@@ -21,8 +21,9 @@ _NEWLINE = b"\n"
 _TRACEBACK = b"Traceback (most recent call last):"
 # ECMA-48 control sequences, and strings (OSC, APC, ...) up to their end
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
+# A word has no bar in it, or a row of empty columns could be taken apart in more ways than there is time for.
 _LEVEL = re.compile(
-    r"(?:[\[(]?\d\S*[\s|]+(?:\S+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+    r"(?:[\[(]?\d\S*[\s|]+(?:[^\s|]+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
 )
 _JSON_MESSAGE = ("message", "msg", "event", "log")
 _JSON_LEVEL = ("level", "levelname", "severity", "lvl")

@@ -15,6 +15,7 @@ from zlib import crc32
 BEGIN = b"\x1b_fl;"
 MAX_MARK_BYTES = 96
 MAX_TEXT_BYTES = 1 << 20  # a mark that claims more is not believed
+DOUBT = 8  # times the bytes at hand, and once the longest text: what is checksummed for marks that turn out to be none
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Container
@@ -113,6 +114,7 @@ def find_copies(data: bytes, final: bool) -> tuple[list[tuple[int, int, int, byt
     """
     copies: list[tuple[int, int, int, bytes]] = []
     position = 0
+    doubt = MAX_TEXT_BYTES + DOUBT * len(data)
     while True:
         begin = data.find(b"\x1b", position)
         if begin < 0:
@@ -130,7 +132,9 @@ def find_copies(data: bytes, final: bool) -> tuple[list[tuple[int, int, int, byt
             continue
         if end > len(data) and not final:
             return copies, begin
-        if end > len(data) or crc32(data[found.end() : end]) != int(found.group(3), 16):
+        if end > len(data) or length > doubt or crc32(data[found.end() : end]) != int(found.group(3), 16):
+            if end <= len(data):
+                doubt -= min(length, doubt)
             position = begin + 1
             continue
         copies.append((begin, found.end(), end, found.group(1)))
