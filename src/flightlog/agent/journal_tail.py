@@ -108,6 +108,7 @@ class JournalTail:
             elif chunk.stop == reader.DAMAGE:
                 keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
                 step.damage(chunk.resume)
+                break  # looking for its end may have taken long
             elif chunk.stop == reader.MORE and chunk.next > step.offset:
                 step.offset = chunk.next
             elif chunk.stop == reader.MORE:

@@ -16,6 +16,7 @@ BEGIN = b"\x1b_fl;"
 MAX_MARK_BYTES = 96
 MAX_TEXT_BYTES = 1 << 20  # a mark that claims more is not believed
 DOUBT = 8  # times the bytes at hand, and once the longest text: what is checksummed for marks that turn out to be none
+ALWAYS_BYTES = 4096  # but for texts that are not longer than this
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Container
@@ -132,7 +133,11 @@ def find_copies(data: bytes, final: bool) -> tuple[list[tuple[int, int, int, byt
             continue
         if end > len(data) and not final:
             return copies, begin
-        if end > len(data) or length > doubt or crc32(data[found.end() : end]) != int(found.group(3), 16):
+        if (
+            end > len(data)
+            or length > max(doubt, ALWAYS_BYTES)
+            or crc32(data[found.end() : end]) != int(found.group(3), 16)
+        ):
             if end <= len(data):
                 doubt -= min(length, doubt)
             position = begin + 1

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 20
 MAX_FRAME_BYTES = FRAME_HEAD_BYTES + MAX_PAYLOAD_BYTES
 RESYNC_BUDGET_BYTES = 64 << 20  # checksummed while looking for the next valid frame, per call
+LEAST_PASSED_BYTES = (
+    64 << 10
+)  # when it is used up: nothing but malice looks so much like frames, and it must not take the day
 _unpack = FRAME_HEAD.unpack_from
 _TAG_BYTE = bytes((TAG,))
 
@@ -153,8 +156,10 @@ def _resync(data: bytes, position: int, salt: int) -> int:
             return -1
         length = _unpack(data, tag - 7)[1] & 0xFFFFFF
         if length <= MAX_PAYLOAD_BYTES and tag - 7 + FRAME_HEAD_BYTES + length <= len(data):
-            if budget <= 0 or _valid(data, tag - 7, salt):
+            if _valid(data, tag - 7, salt):
                 return tag - 7
+            if budget <= 0:
+                return max(tag - 7, min(position + LEAST_PASSED_BYTES, len(data)))
             budget -= length + 64
 
 
