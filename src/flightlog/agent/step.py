@@ -82,10 +82,8 @@ class Step:
 
     def damage(self, resume: int) -> None:
         """Pass bytes that are no frame; how many records they were is known by the next one's number."""
-        if self._n_from_damage >= 0 and self._damaged_to != (
-            self.segno,
-            self.offset,
-        ):  # else one stretch, passed in parts
+        in_parts = self._damaged_to == (self.segno, self.offset)  # the same stretch goes on
+        if self._n_from_damage >= 0 and not in_parts:
             self.corrupt += 1
         self._n_from_damage = self.n
         self.offset = resume
