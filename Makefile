@@ -77,7 +77,7 @@ lint: $(VENV)/.lint $(VENV)/.test
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
-	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults tests/simulation -m '' --timeout 3600 $(PYTEST_ARGS)
+	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults tests/simulation tests/fuzz -m '' --timeout 3600 $(PYTEST_ARGS)
 
 # Twenty minutes at 20,000 records a second from 8 processes, the database restarted every minute.
 soak: $(VENV)/.test

@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant(
         "checksums are not looked at",
-        [("journal/reader.py", "        if crc32(payload, salt) ^ (n & 0xFFFFFFFF) != crc:\n            break\n", "")],
+        [("journal/reader.py", "        if crc32(payload, salt) ^ n != crc:\n            break\n", "")],
         "tests/unit/journal/test_frames.py::test_one_flipped_byte_costs_one_record_and_is_declared",
         quick=True,
     ),
@@ -38,8 +38,34 @@ MUTANTS = [
     ),
     Mutant(
         "reading stops at the first bad frame",
-        [("journal/reader.py", "    budget = RESYNC_BUDGET_BYTES\n", "    budget = 0\n")],
+        [("journal/reader.py", "    budget = RESYNC_BUDGET_BYTES\n", "    return -1\n")],
         SHIP + "test_damage_is_declared_kept_and_passed",
+    ),
+    Mutant(
+        "what looks like long frames ends the search",
+        [("journal/reader.py", "return max(tag - 7, min(position + LEAST_PASSED_BYTES, len(data)))", "return -1")],
+        "tests/fuzz/test_hard_shapes.py::test_what_looks_like_long_frames_hides_none_behind_it",
+    ),
+    Mutant(
+        "bits of a number that no checksum covers count",
+        [("journal/reader.py", "        n &= 0xFFFFFFFF", "        crc ^= n >> 32 << 32")],
+        "tests/integration/test_strange_writers.py::test_bits_of_a_number_that_no_checksum_covers_change_nothing",
+    ),
+    Mutant(
+        "damage that is passed in parts counts for each",
+        [("agent/step.py", " and not in_parts", "")],
+        "tests/fuzz/test_hard_shapes.py::test_long_damage_is_one_damage",
+    ),
+    Mutant(
+        "nesting without end ends the agent",
+        [("agent/decode.py", "UnicodeDecodeError, RecursionError):", "UnicodeDecodeError):")],
+        "tests/unit/agent/test_decode.py::test_nesting_without_end_is_poison_at_most",
+        quick=True,
+    ),
+    Mutant(
+        "a line may be taken apart in more ways than there is time for",
+        [("agent/lines.py", "(?:[^\\s|]+[\\s|]+){0,4}?", "(?:\\S+[\\s|]+){0,4}?")],
+        "tests/fuzz/test_fuzz_captured.py::test_damaged_output_is_taken_apart_without_loss",
     ),
     Mutant(
         "any bad end is a torn one",

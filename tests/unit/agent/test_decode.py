@@ -5,6 +5,7 @@ import json
 import pytest
 
 from flightlog.agent.decode import clean, decode
+from flightlog.agent.sites import Sites
 from flightlog.errors import PoisonRecord
 
 
@@ -42,6 +43,19 @@ def test_the_patient_way_agrees_with_the_fast_one():
 )
 def test_strange_payloads_become_records(text, message):
     assert decode(text.encode()).m == message
+
+
+@pytest.mark.parametrize(
+    "form", [b'{"k":"log","x":%s}', b'{"z":%s,"k":"log"}', b'{"k":"log","lv":20,"fn":"f","t":1,"x":%s}']
+)
+@pytest.mark.parametrize("depth", [900, 1_100, 20_000, 100_000])
+def test_nesting_without_end_is_poison_at_most(form, depth):
+    nested = form % (b"[" * depth + b"]" * depth)
+    for read in (decode, Sites().read):
+        try:
+            read(nested)
+        except PoisonRecord as problem:
+            assert problem.message == "nested too deep"
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"nonsense", b'"text"', b"\xff{}", b"[" * 100_000])

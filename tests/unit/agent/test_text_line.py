@@ -13,6 +13,7 @@ from flightlog.agent.sites import Sites
 from flightlog.agent.text_exception import traceback_lines
 from flightlog.agent.text_line import FURTHER, PIPELINE, TextClock, TextRows
 from flightlog.cli.logline import traceback_lines as as_the_command_line_does
+from flightlog.errors import PoisonRecord
 from flightlog.journal.encode import encode
 
 RUN = "01M86ZYTH9FGWWWGERS15X8FFQ"
@@ -95,6 +96,34 @@ def test_no_message_forges_a_line(message):
     check_text(made(m=message))
     data = json.loads(made(as_json=True, m=message).replace(PIPELINE, '"orders"', 1))
     assert data["message"] == Sites().read(encode({"k": "log", "m": message}))[1].m
+
+
+def read(payload, as_json):
+    rows = TextRows("ab" * 16, "n1", 7, TextClock(), as_json, lambda *_: None)
+    return rows.line(*Sites().read(payload), RUN, 1, 42)
+
+
+@pytest.mark.parametrize(
+    "value", ['{"a":\n1,\r\t"b":2}', '{"é":1e400}', '{"é":\n-1e999}', "[1,\n2]", '{"a":"\\n\x7f"}']
+)
+def test_json_that_others_wrote_stays_json_in_one_line(value):
+    for key in ("x", "e"):
+        line = read(f'{{"k":"log","m":"m","{key}":{value}}}'.encode(), True)
+        assert line.count("\n") == 1
+        assert line.isascii()
+        json.loads(line.replace(PIPELINE, '"orders"', 1), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("depth", [100, *range(900, 1000, 3), 5_000])
+def test_deep_nesting_makes_a_line(depth):
+    for key in ("x", "e"):
+        nested = "[" * depth + "]" * depth
+        payload = f'{{"k":"log","m":"m","{key}":{{"message":{nested},"frames":[{{"file":{nested},"code":{nested}}}]}}}}'
+        for as_json in (False, True):
+            try:
+                assert read(payload.encode(), as_json).endswith("\n")
+            except PoisonRecord:
+                assert depth > 900
 
 
 def test_columns_stay_columns():
