@@ -1,9 +1,10 @@
 """Whether each input was done with in bounded time and memory.
 
 Time is that of the processor, so that a busy machine cannot fail a test: an input takes a fraction of a millisecond, and one that takes seconds would
-take hours with ten times the bytes. Memory is counted for one input in a hundred. Owns: these bounds, and how a failure names its input.
+take hours with ten times the bytes. Memory is counted for one input in a hundred, and for the process. Owns: these bounds, and how a failure names its input.
 """
 
+import resource
 import signal
 import tracemalloc
 from contextlib import contextmanager
@@ -14,6 +15,13 @@ SECONDS = 5.0
 TIMES_AS_LARGE = 60  # memory in use at once, compared with the input; a parsed JSON object is many times its text
 AND_BYTES = 4 << 20
 EVERY = 100
+GROWTH_BYTES = 100 << 20  # of the process, from the first input to the last
+
+
+def resident():
+    """Return how many bytes of memory this process has."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 class TooLong(Exception):
@@ -22,14 +30,16 @@ class TooLong(Exception):
 
 @contextmanager
 def watched():
-    """Raise TooLong in what runs longer than `SECONDS` after the last `begin`."""
+    """Raise TooLong in an input that takes longer than `SECONDS`; see afterwards that memory has not grown with their number."""
 
     def over(_, __):
         raise TooLong(f"more than {SECONDS} s of processor time")
 
     before = signal.signal(signal.SIGVTALRM, over)
+    at_first = resident()
     try:
         yield
+        assert resident() - at_first <= GROWTH_BYTES, "decoders remember too much of what they have read"
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)

@@ -86,7 +86,7 @@ def _never(token):
 
 
 def test_damaged_output_is_taken_apart_without_loss():
-    count = rounds(2 * BLOCK, 10 * BLOCK)
+    count = rounds(2 * BLOCK, 5 * BLOCK)
     rows = LogRows(corpus.WRITER, "node", 0, Clock(DAYS))
     with watched():
         for block in blocks(count):
