@@ -147,7 +147,8 @@ def store_dsn(start: bool = True) -> str:
         return database.dsn
     if database.problem:
         raise SinkMisconfigured(
-            f"no database is known: {database.problem}", "flightlog never ships to another one instead"
+            f"no database is known: {database.problem}; none is taken instead",
+            "mend the config file, or name a database by FLIGHTLOG_DSN",
         )
     if os.environ.get(DSN_WITHHELD):
         raise SinkMisconfigured(

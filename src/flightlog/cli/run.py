@@ -16,6 +16,7 @@ import click
 
 from .. import identity
 from ..config import compiled, switch
+from ..errors import UsageError
 from ..process import launch
 from ..process.spec import RunSpec
 
@@ -43,6 +44,8 @@ def run(pipeline: str, command: tuple[str, ...]) -> None:
       flightlog run -- python pipeline.py
       flightlog run -n orders -- ./load.sh --fast
     """
+    if pipeline.startswith("-"):
+        raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog run --pipeline NAME -- COMMAND")
     start(list(command), pipeline)
 
 

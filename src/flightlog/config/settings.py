@@ -148,7 +148,7 @@ def load(path: str | None = None) -> Settings:
 
     Raises ConfigError for the first thing that is wrong.
     """
-    path = switch.find_config() if path is None else path
+    path = _found() if path is None else path
     chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     for key, item in _read(path).items() if path else ():
         if key.partition(".")[0] not in _SECTIONS:
@@ -195,6 +195,18 @@ def load(path: str | None = None) -> Settings:
     return Settings(database=database, warnings=warnings, **made)
 
 
+def _found() -> str:
+    """Return the config file that applies here. Raises ConfigError when the one that FLIGHTLOG_CONFIG names is not there."""
+    path = switch.find_config()
+    if _is_missing(path):
+        raise ConfigError(f"FLIGHTLOG_CONFIG names {path}, which is not there", "correct it, or unset it")
+    return path
+
+
+def _is_missing(path: str) -> bool:
+    return bool(path) and bool(os.environ.get("FLIGHTLOG_CONFIG")) and not os.path.exists(path)
+
+
 def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | None]:
     """Return the settings and what is wrong with them; then the defaults, with the database of the environment.
 
@@ -209,7 +221,8 @@ def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | No
             return Settings(database=Database(problem=other.message)), other
         if named:
             return Settings(database=Database(dsn.Dsn(named))), problem
-        meant = _names_a_database(switch.find_config() if path is None else path)
+        path = switch.find_config() if path is None else path
+        meant = _is_missing(path) or _names_a_database(path)
         return Settings(database=Database(problem=problem.message if meant else "")), problem
 
 

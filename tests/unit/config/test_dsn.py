@@ -175,3 +175,12 @@ def test_an_error_of_a_command_does_not_show_it(tmp_path):
             )
             assert SECRET not in done.stdout + done.stderr
             assert "Traceback" not in done.stderr, done.stderr
+
+
+def test_a_file_that_the_variable_names_and_that_is_not_there_is_a_mistake(tmp_path, monkeypatch):
+    """Seen: a mistyped FLIGHTLOG_CONFIG made the agent ship into the embedded server, in silence."""
+    monkeypatch.setenv("FLIGHTLOG_CONFIG", str(tmp_path / "mistyped.yml"))
+    with pytest.raises(ConfigError, match="mistyped.yml, which is not there"):
+        load()
+    chosen, problem = load_or_default()
+    assert "is not there" in chosen.database.problem and problem is not None
