@@ -42,7 +42,7 @@ FINAL_EVENTS = frozenset((RUN_LEFT, RUN_ENDED))
 # As what other events are shed; what is not listed counts as INFO.
 EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO}
 
-MAX_NAME_BYTES = 2000  # of a pipeline's name that are kept: an index of PostgreSQL takes no more than 2704
+MAX_NAME = 512  # characters of a pipeline's name that are kept: a key of an index has at most 2,700 bytes
 MAX_FRAMES = 100  # frames kept of one traceback, the innermost ones
 MAX_CHAIN = 10  # exceptions kept of one chain
 MAX_EXCEPTIONS = 50  # kept of one record, groups and all
@@ -60,8 +60,7 @@ def level_name(number: int) -> str:
 
 def kept_name(name: str) -> str:
     """Return a pipeline's name as it is kept: of a very long one, the beginning."""
-    data = name.encode("utf-8", "replace")
-    return name if len(data) <= MAX_NAME_BYTES else data[:MAX_NAME_BYTES].decode("utf-8", "ignore")
+    return name[:MAX_NAME]
 
 
 def event(name: str, run: str, data: dict[str, Any], stage: str = "", now_ns: int | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from unit.query.command import Command
 from unit.query.recorded import Recorded
 
 LONG = "long/" + "name-" * 999
-KEPT = LONG[:2000]
+KEPT = LONG[:512]
 
 
 @pytest.fixture

@@ -113,7 +113,9 @@ class RunFacts:
         if self.stage is not None:
             row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
-        cleaned["pipeline"] = records.kept_name(cleaned["pipeline"])  # or no run of this node would be stored any more
+        cleaned["pipeline"] = records.kept_name(
+            cleaned["pipeline"]
+        )  # behind escapes, which are longer than what they stand for
         return cleaned
 
     def bare_row(self, node: str, now_ns: int) -> dict[str, Any]:
