@@ -260,8 +260,16 @@ class CaptureTail:
             return number, (ends[at - 1] if at else 0), ends[at], times[at]
         if times:
             return number, end, end, times[-1]
-        born = self.meta.get("t")
-        return number, end, end, born if isinstance(born, int) else time.time_ns()
+        return number, end, end, self._written(number)
+
+    def _written(self, number: int) -> int:
+        """Return when a segment without an index was written to last: one of last words has none."""
+        path = os.path.join(self._directory, segment_name(self.writer, number, CAPTURE_SUFFIX))
+        try:
+            return os.stat(path, follow_symlinks=False).st_mtime_ns
+        except OSError:
+            born = self.meta.get("t")
+            return born if isinstance(born, int) else time.time_ns()
 
     def _read_index(self, number: int) -> tuple[list[int], list[int]]:
         """Read what is new in a segment's time index."""

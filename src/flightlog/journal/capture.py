@@ -123,7 +123,7 @@ class CaptureWriter:
             return 0
         try:
             fd = os.open(os.path.join(self.directory, name), os.O_RDWR | os.O_CLOEXEC)
-            index_fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # its lines get the time of the segment before
+            index_fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # its lines get the file's time
         except OSError:
             return 0
         os.close(self.fd)

@@ -2,7 +2,8 @@
 
 At pressure 3 standard output (and both streams, where they are one) goes to the console only, when the spool is full standard error as well. With
 `on_full: block` the pipe is left alone first, so that the command waits for room as it would for a slow reader, at most for the timeout.
-Invariants: the console goes on; nothing here blocks; what was not kept is counted in bytes, as an event each second and as a line of the run's log.
+Invariants: the console goes on; nothing here blocks; what was not kept is counted in bytes, as an event each second and as a line of the run's log,
+each once: the counts are in the shared page, so that who takes over goes on counting.
 Owns: these decisions. Leaves bytes to `pump`, rules to `config.quota`. Used by the shim, and by the keeper in its place.
 """
 
@@ -37,12 +38,15 @@ class Admission:
         self._look_at = self._tell_at = 0.0
         self._numbers: list[int] = []
         self._lost: dict[str, int] = {}  # by stream, as far as events have said
-        self._told: dict[str, int] = {}  # by stream, as far as lines have said
         self._pressure = 0  # the highest since the last line
 
     def pause(self, pumps: Sequence[Pump]) -> float | None:
         """Return for how long the loop may wait although nothing happens; None: for ever."""
-        return POLL_SECONDS if any(pump.held for pump in pumps) else None
+        if any(pump.held for pump in pumps):
+            return POLL_SECONDS
+        due = [self._look_at for pump in pumps if pump.lost != self._lost.get(pump.name, 0)]
+        due += [max(self._look_at, self._tell_at) for pump in pumps if pump.lost > pump.slot.told]
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def look(self, pumps: Sequence[Pump]) -> None:
         """Do what is due, once a second, while something happens."""
@@ -83,18 +87,19 @@ class Admission:
 
     def _report_gaps(self, pumps: Sequence[Pump], last: bool = False) -> None:
         for pump in pumps:
-            if pump.lost != self._lost.get(pump.name, 0) and not pump.off:
+            if pump.lost != self._lost.get(pump.name, 0):
                 self._lost[pump.name] = pump.lost
                 self._report.event(report.CAPTURE_GAP, report.capture_state(pump))
-        new = {name: count - self._told.get(name, 0) for name, count in self._lost.items()}
-        new = {name: count for name, count in new.items() if count > 0}
+        untold = [pump for pump in pumps if pump.lost > pump.slot.told]
         now = time.monotonic()
-        if new and (last or now >= self._tell_at):
+        if untold and (last or now >= self._tell_at):
             self._tell_at = now + TELL_SECONDS
-            for name, count in new.items():
-                why = "the spool was full" if self._pressure >= FULL else "pressure %d" % self._pressure
-                reason = why if self._pressure else "the spool could not be written"
-                message = "%d bytes of %s were not kept (%s); the console had them" % (count, name, reason)
-                self._report.say(message, {"lost_bytes": count, "stream": name, "pressure": self._pressure})
-            self._told.update(self._lost)
+            why = "the spool was full" if self._pressure >= FULL else "pressure %d" % self._pressure
+            reason = why if self._pressure else "the spool could not be written"
+            for pump in untold:
+                count, pump.slot.told = pump.lost - pump.slot.told, pump.lost
+                message = "%d bytes of %s were not kept (%s); the console had them" % (count, pump.name, reason)
+                data = {"lost_bytes": count, "stream": pump.name, "pressure": self._pressure}
+                self._report.say(message, data, ns=pump.lost_ns)  # where the gap is
+                pump.lost_ns = 0
             self._pressure = 0

@@ -26,7 +26,12 @@ class Slot(ctypes.Structure):
     offset1: int
     active: int
     state: int
-    _fields_ = [(name, ctypes.c_int64) for name in ("number0", "number1", "offset0", "offset1", "active", "state")]
+    lost: int  # bytes of the stream that no segment has, though they were wanted
+    told: int  # how many of them lines of the log have told
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("number0", "number1", "offset0", "offset1", "active", "state", "lost", "told")
+    ]
 
     @property
     def number(self) -> int:

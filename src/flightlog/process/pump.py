@@ -45,7 +45,7 @@ class Pump:
     Attributes:
         source: read end of the pipe; -1 after its end.
         ended: everything that will ever come is on the console and in the files.
-        lost: bytes that went to the console only, though they were wanted.
+        lost_ns: when the first byte went by that no line of the log has told; 0: there is none.
         off: the kill switch: nothing is captured.
         shed: the quota: nothing is captured, but the last words are.
         held: the pipe is left alone, so that the command waits for room.
@@ -65,7 +65,7 @@ class Pump:
         self.before = 0  # bytes that came before this segment, or took the detour
         self.echo = Echo(self.console, self.capture, slot)
         self.ended = False
-        self.lost = 0
+        self.lost_ns = 0
         self.off = self.shed = self.held = False
         self._words = b""  # the end of what was not captured, as long as nothing has been captured since
         self._can_splice = _splice is not None
@@ -78,6 +78,11 @@ class Pump:
         self._goal = -1
         os.set_blocking(self.source, False)
         self.echo.note(self.end)
+
+    @property
+    def lost(self) -> int:
+        """How many bytes went to the console only, though they were wanted; since the run began, whoever counted."""
+        return self.slot.lost
 
     # -- what the loop asks -----------------------------------------------------------------------------------------
 
@@ -228,7 +233,9 @@ class Pump:
     def _pass(self, data: bytes) -> None:
         self.before += len(data)
         if not self.off:  # who switched recording off misses nothing
-            self.lost += len(data)
+            self.settle()
+            self.lost_ns = self.lost_ns or time.time_ns()
+            self.slot.lost += len(data)
             self._words = (self._words + data)[-WORDS_BYTES:]
         self.echo.divert(data)
 
@@ -249,7 +256,7 @@ class Pump:
                 self.end = rescued
                 self.echo.begin_segment(self.capture.number)
                 done += rescued
-        self.lost -= done
+        self.slot.lost -= done
         self.before -= done
         if done:
             self.capture.stamp(self.end)

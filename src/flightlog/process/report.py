@@ -54,11 +54,18 @@ class Report:
             payload = self._short(name, data, room)
         self._writer.append(payload, records.CRITICAL, name in _FINAL)
 
-    def say(self, message: str, data: dict[str, Any], logger: str = DROPS_LOGGER, level: int = records.WARNING) -> None:
-        """Write a line of our own into the run's log. Never raises."""
+    def say(
+        self,
+        message: str,
+        data: dict[str, Any],
+        logger: str = DROPS_LOGGER,
+        level: int = records.WARNING,
+        ns: int = 0,
+    ) -> None:
+        """Write a line of our own into the run's log, of now or of *ns*. Never raises."""
         record = {
             "k": "log",
-            "t": time.time_ns(),
+            "t": ns or time.time_ns(),
             "lv": level,
             "lg": logger,
             "m": message,

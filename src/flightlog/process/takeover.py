@@ -154,5 +154,7 @@ class TakeOver:
             while not all(pump.ended for pump in self.pumps):
                 loop.turn(self.admission.pause(self.pumps))
                 self.admission.look(self.pumps)
+            self.admission.finish(self.pumps)
+            self.report.close()
         finally:
             os._exit(0)
