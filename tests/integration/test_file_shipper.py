@@ -162,7 +162,8 @@ def test_ends_gaps_and_losses_are_in_the_log(home, directory):
     told = [
         event(RUN, "run.ended", status="failed", exit_code=3),
         event(OTHER, "run.ended", status="failed", term_signal="SIGKILL"),
-        event(RUN, "capture.gap", lost=5, stream="stderr"),
+        event(RUN, "capture.gap", lost=777, stream="stderr"),
+        log(RUN, "5 bytes of stderr were not kept", src="flightlog"),
         event(RUN, "progress", done=1, total=2),
         b"this is no JSON \x1b[31m",
         drops,
@@ -185,6 +186,7 @@ def test_ends_gaps_and_losses_are_in_the_log(home, directory):
     ):
         assert words in found, words
     assert "progress" not in found
+    assert "777" not in found  # who writes such an event says it in a line as well: nothing is told twice
     shown = read(directory)
     assert all(line["source"] == "flightlog" for line in shown if line["message"].startswith("run ended"))
 

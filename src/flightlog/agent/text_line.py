@@ -281,9 +281,4 @@ def _told(name: str, data: dict[str, Any]) -> tuple[int, str]:
         signal, code = data.get("term_signal"), data.get("exit_code")
         how = f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "failed"
         return records.ERROR, f"run ended: {how}"
-    if name == "capture.gap":
-        return (
-            records.WARNING,
-            f"{data.get('lost')} bytes of {data.get('stream')} were lost: the disk could not take them",
-        )
     return 0, ""
