@@ -12,14 +12,18 @@ from flightlog.cli.output import Paint
 from flightlog.query.logs import Line
 from flightlog.records import exception
 
-TODAY = datetime.now(timezone.utc).replace(hour=6, minute=7, second=8, microsecond=9000)
 RUN = "01M86ZYTH9FGWWWGERS15X8FFQ"
+
+
+def today():
+    """Asked anew each time: a session may begin before midnight and end after it."""
+    return datetime.now(timezone.utc).replace(hour=6, minute=7, second=8, microsecond=9000)
 
 
 def line(message="loaded", **more):
     values = dict.fromkeys(Line._fields)
     values.update(
-        ts=TODAY,
+        ts=today(),
         level="INFO",
         levelno=20,
         message=message,
@@ -59,7 +63,7 @@ def test_short():
     assert printed(line()) == "06:07:08.009 INFO   loaded\n"
     assert printed(line(level="WARNING", stage="a/b")) == "06:07:08.009 INFO  a/b  loaded\n".replace("INFO ", "WARN ")
     assert printed(line(), many=True) == "06:07:08.009 INFO  orders X8FFQ  loaded\n".replace("X8FFQ", RUN[-6:])
-    old = line(ts=TODAY - timedelta(400))
+    old = line(ts=today() - timedelta(400))
     assert printed(old).startswith(f"{old.ts:%Y-%m-%d} 06:07:08.009 INFO")
 
 
@@ -86,7 +90,7 @@ def test_an_exception_is_one_line_in_short_and_a_traceback_in_full():
     assert printed(line("RuntimeError: two\nlines", exception=error)).count("RuntimeError") == 1
     full = printed(line("bad", exception=error, thread="T", logger="etl", file="x.py", line=3), form="full")
     assert full.startswith(
-        f"{TODAY:%Y-%m-%d} 06:07:08.009 INFO  n1/7/T sdk etl x.py:3  bad\n    Traceback (most recent"
+        f"{today():%Y-%m-%d} 06:07:08.009 INFO  n1/7/T sdk etl x.py:3  bad\n    Traceback (most recent"
     )
     for part in (
         '        int("x")',
@@ -179,7 +183,7 @@ def test_json_is_the_contract():
         "v", "ts", "level", "levelno", "message", "logger", "pipeline", "run", "stage", "node", "pid", "thread", "writer", "seq", "pos",
         "source", "file", "line", "func", "fields", "exception",
     ]  # fmt: skip
-    assert (data["v"], data["ts"]) == (1, f"{TODAY:%Y-%m-%d}T06:07:08.009000Z")
+    assert (data["v"], data["ts"]) == (1, f"{today():%Y-%m-%d}T06:07:08.009000Z")
     assert printed(one, form="jsonl").startswith('{"v":1,"ts":"')
     document = json.loads(printed(one, one, form="json"))
     assert document == {"v": 1, "lines": [data, data]}
@@ -188,7 +192,7 @@ def test_json_is_the_contract():
 
 def test_json_says_what_is_odd_about_a_line():
     assert not {"truncated", "ts_claimed"} & set(as_json(line()))
-    data = as_json(line()._replace(flags=15, ts_claimed=TODAY))
+    data = as_json(line()._replace(flags=15, ts_claimed=today()))
     assert all(data[name] is True for name in ("truncated", "partial", "redacted", "after_end"))
     assert data["ts_claimed"] == data["ts"]
 
