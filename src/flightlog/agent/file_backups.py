@@ -6,9 +6,9 @@ its name only when it is whole and on disk, and its original is removed after th
 
 from __future__ import annotations
 
-import gzip
 import os
 import stat
+import zlib
 from collections.abc import Collection
 from typing import BinaryIO, NamedTuple
 
@@ -45,7 +45,8 @@ class Backups:
         self._folder, self._directory = folder, directory
         self._found: list[Backup] = []
         self._source: BinaryIO | None = None
-        self._target: BinaryIO | None = None
+        self._raw: BinaryIO | None = None
+        self._packer: zlib._Compress | None = None
         self._at: Backup | None = None
 
     def scan(self, logs: Collection[str]) -> None:
@@ -111,9 +112,9 @@ class Backups:
         """Go on compressing for a short while; tell whether more is to be done. Raises OSError."""
         if self._at is None and not self._begin():
             return False
-        assert self._source is not None and self._target is not None and self._at is not None
+        assert self._source is not None and self._packer is not None and self._raw is not None and self._at is not None
         data = self._source.read(SLICE_BYTES)
-        self._target.write(data)
+        self._raw.write(self._packer.compress(data))
         if len(data) == SLICE_BYTES:
             return True
         self._finish(self._at)
@@ -121,7 +122,7 @@ class Backups:
 
     def close(self) -> None:
         """Let go; what was being compressed is begun anew another time."""
-        for file in (self._target, self._source):
+        for file in (self._raw, self._source):
             if file is not None:
                 try:
                     file.close()
@@ -132,7 +133,7 @@ class Backups:
                 self._unlink(self._at.name + UNFINISHED)
             except OSError:
                 pass
-        self._source = self._target = self._at = None
+        self._source = self._raw = self._packer = self._at = None
 
     def _begin(self) -> bool:
         plain = [backup for backup in self._found if not backup.name.endswith(GZIP)]
@@ -150,19 +151,20 @@ class Backups:
         raw = os.open(backup.name + UNFINISHED, flags, MODE, dir_fd=self._folder)
         os.fchmod(raw, MODE)
         self._raw = os.fdopen(raw, "wb")
-        self._target = gzip.GzipFile(backup.name, "wb", 6, self._raw, backup.mtime)  # type: ignore[assignment]
+        # Not a GzipFile: one that could not be written to its end complains once more when it is collected.
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS | 16)
         return True
 
     def _finish(self, backup: Backup) -> None:
-        assert self._target is not None and self._source is not None
-        self._target.close()
+        assert self._packer is not None and self._raw is not None and self._source is not None
+        self._raw.write(self._packer.flush())
         self._raw.flush()
         os.fsync(self._raw.fileno())
         os.utime(self._raw.fileno(), (backup.mtime, backup.mtime))
         size = os.fstat(self._raw.fileno()).st_size
         self._raw.close()
         self._source.close()
-        self._source = self._target = self._at = None
+        self._source = self._raw = self._packer = self._at = None
         os.rename(backup.name + UNFINISHED, backup.name + GZIP, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         os.fsync(self._folder)
         faults.point("file_compressed")
