@@ -270,7 +270,7 @@ class Writer:
             if state is not self._state or state.segment != turn:
                 return False
             return last_words.write(state, self.directory, self._head, self._spare, payload, n)
-        except Exception:
+        except (*MISTAKES, OSError):
             return False
         finally:
             state.turns.pop(turn, None)
