@@ -56,13 +56,12 @@ def test_27_bit_flips(scene):
     assert os.listdir(os.path.join(scene.home, "quarantine"))
 
 
-def test_a_flip_in_the_last_frame_is_seen_in_the_audit(scene):
-    """Nothing tells it from a call that never returned, so it is shown as torn bytes and not as a loss."""
+def test_a_flip_in_the_last_frame_is_declared(scene):
+    """A call that never returned leaves half a frame, never a whole one with a wrong checksum."""
     one = Spoiled("t", 5)
     one.segments[0][-3] ^= 4
-    one.write(scene.spool, scene.witness, told=range(4))
-    found = scene.check()
-    assert sum(item.torn_bytes for item in found.writers) == one.spans[-1][2] - one.spans[-1][1]
+    one.write(scene.spool, scene.witness)
+    assert scene.check(may_lose=True).total("corrupt") == 1
 
 
 def test_28_cut_zeroed_doubled_swapped_and_missing_pieces(scene):
@@ -131,9 +130,7 @@ def test_28_cut_zeroed_doubled_swapped_and_missing_pieces(scene):
 ROTATED = """
 import flightlog, worker
 flightlog.init(pipeline="rotated")
-from flightlog.sdk.recorder import recorder
-recorder._start()
-recorder.writer.rotate_bytes = 20000
+worker.rotate_at(20000)
 log = flightlog.get_logger("rotated")
 for n in range(40):
     worker.log(log.info, worker.argument(1), n, 6000)
@@ -224,7 +221,8 @@ def test_29_hostile_files(scene):
     os.symlink("/dev/zero", os.path.join(scene.spool, segment_name(mixed.writer, 2)))
     os.mkfifo(os.path.join(scene.spool, segment_name(mixed.writer, 3)))
     scene.tally.add(rounds=1)
-    scene.check(open_writers=1 << 20)
+    # Foreign bytes under a name of ours are taken for a writer's damage, and each such file is declared once.
+    scene.check(open_writers=1 << 20, may_lose=True, spare=50)
     assert fetch(scene.dsn, "SELECT count(*) FROM pipeline_logs WHERE message LIKE '%%secret%%'") == [(0,)]
     assert os.path.exists(secret)
     assert len([row for row in scene.rows() if row[1] == "real"]) == 30

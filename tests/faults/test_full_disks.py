@@ -9,6 +9,7 @@ from campaign import LONG, SEED, rounds
 from injection import shimmed
 
 from flightlog import identity
+from flightlog.agent.spool import look
 from waiting import wait_until
 
 PIPELINE = """
@@ -69,8 +70,7 @@ sys.exit(7)
 FULL_AT_ROTATION = (
     PIPELINE
     + """
-recorder._start()
-recorder.writer.rotate_bytes = 20000
+worker.rotate_at(20000)
 threads = [threading.Thread(target=work, args=(name + worker.argument(2), 60, 2000)) for name in worker.argument(1)]
 for thread in threads:
     thread.start()
@@ -110,7 +110,7 @@ if what == "files":
             hoard.append(os.open("/dev/null", os.O_RDONLY))
     except OSError as problem:
         assert problem.errno == errno.EMFILE
-    recorder.writer.rotate_bytes = 1000
+    worker.rotate_at(1000)
     work(what, 300, 0, 1)  # no rotation is possible; the old segment goes on
 elif what == "no_files":
     hoard = []
@@ -225,8 +225,7 @@ IN_THE_AGENT = [
 BROKEN = (
     PIPELINE
     + """
-recorder._start()
-recorder.writer.rotate_bytes = 20000
+worker.rotate_at(20000)
 name = worker.argument(1)
 other = threading.Thread(target=work, args=(name + "t", 30, 200))
 other.start()
@@ -255,11 +254,11 @@ def test_24_io_errors(scene, machine):
 def test_a_writer_whose_files_cannot_be_read_does_not_hold_up_the_others(scene, machine):
     shim = machine.need("shim")
     assert scene.run(BROKEN, "bad") == 6
-    (bad,) = {name.split(".")[0] for name in os.listdir(scene.spool)}
+    (bad,) = look([scene.spool])
     scene.start_agent(**shimmed(shim, f"pread/{bad}:1+:E5"))
     assert scene.run(BROKEN, "good") == 6
     wait_until(lambda: len([row for row in scene.rows() if row[1] == "good"]) == 30, 20, "the other writer's records")
-    assert f"holding writer {bad}: its files cannot be read: Input/output error" in scene.words()
+    assert f"writer {bad} is held up: [Errno 5]" in scene.words()
     assert not [row for row in scene.rows() if row[1] == "bad"]
     assert any(item.pending_bytes for item in scene.audit().writers if item.writer == bad)
     scene.stop_agent()

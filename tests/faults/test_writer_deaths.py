@@ -88,9 +88,7 @@ POINTS = [
 ROTATING = (
     LOGGING
     + """
-from flightlog.sdk.recorder import recorder
-recorder._start()
-recorder.writer.rotate_bytes = 30000
+worker.rotate_at(30000)
 name, sizes = worker.argument(1), [10, 10, 6000, 200, 9000, 50]
 threads = int(worker.argument(2))
 def rotate(name):

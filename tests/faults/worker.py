@@ -31,6 +31,15 @@ def log(call, name, n, size=0, **fields):
     saw(name, n, said)
 
 
+def rotate_at(size):
+    """Let segments of this process have about *size* bytes, whatever the quota is."""
+    from flightlog.sdk.recorder import recorder
+
+    recorder._start()
+    recorder._size_segments = lambda: None
+    recorder.writer.rotate_bytes = size
+
+
 def argument(index, default=""):
     """The victim's *index*th argument."""
     return sys.argv[index] if len(sys.argv) > index else default

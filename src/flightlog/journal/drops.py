@@ -32,7 +32,7 @@ class Drops:
         highest: the highest pressure since the last notice.
     """
 
-    __slots__ = ("_counters", "_first_ns", "_last_ns", "_said", "_tell_at", "_told", "highest", "owed")
+    __slots__ = ("_counters", "_first_ns", "_last_ns", "_said", "_tell_at", "_telling", "_told", "highest", "owed")
 
     def __init__(self) -> None:
         self._counters: dict[str, itertools.count[int]] = {}
@@ -40,6 +40,7 @@ class Drops:
         self.owed = False
         self.highest = 0
         self._told: dict[str, int] = {}  # what notices have said
+        self._telling: dict[str, int] = {}  # and will have, when the newest is written
         self._first_ns = self._last_ns = 0  # of what they have not
         self._tell_at = 0.0  # monotonic
 
@@ -84,7 +85,8 @@ class Drops:
         """Return the line for people, when one is due; *last*: whatever the time is."""
         if not self._first_ns or not (last or time.monotonic() >= self._tell_at):
             return None
-        new = {key: count - self._told.get(key, 0) for key, count in self._said.items()}
+        self._telling = self.totals
+        new = {key: count - self._told.get(key, 0) for key, count in self._telling.items()}
         new = {key: count for key, count in new.items() if count > 0}
         return {
             "k": "log",
@@ -105,7 +107,7 @@ class Drops:
         if self.totals != self._said:
             self.owed = True
         if told:
-            self._told = self._said
+            self._told = self._telling
             self._first_ns = self._last_ns = self.highest = 0
             self._tell_at = time.monotonic() + TELL_EVERY_SECONDS
 
