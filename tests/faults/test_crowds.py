@@ -71,21 +71,17 @@ def test_44_many_short_processes(scene):
 CONVOY = """
 import logging, sys, threading
 import flightlog, worker
-from flightlog.journal import birth, writer
-fast, plain = birth.fast_write, birth.plain_write
+from flightlog.journal import birth
+from flightlog.system import native as below
+fast = below.fast_write
 calls = {"kept": 0, "given up": 0}
 def counting(call, name):
-    def write(fd, data, length):
+    def write(*arguments):
         calls[name] += 1
-        return call(fd, data, length)
+        return call(*arguments)
     return write
-if fast is not None:
-    birth.fast_write = counting(fast, "kept")
-original = writer._os_write
-def os_write(fd, data):
-    calls["given up"] += 1
-    return original(fd, data)
-writer._os_write = os_write
+kept, alone = birth.write_calls()
+birth.write_calls = lambda: (counting(kept, "kept"), counting(alone, "given up"))
 flightlog.init(pipeline="convoy")
 native, std = flightlog.get_logger("native"), logging.getLogger("std")
 std.setLevel(20)

@@ -11,6 +11,7 @@ from oracle import peak_bytes
 from spoiled import Spoiled
 
 from flightlog.agent import decode, lines
+from flightlog.agent.copytext import escape_json
 from flightlog.errors import PoisonRecord
 from flightlog.journal import reader
 from flightlog.journal.encode import encode
@@ -174,7 +175,10 @@ def decode_payload(data):
             text.encode()
     assert all(number is None or type(number) is int for number in (record.t, record.lv, record.ln))
     for raw in (record.x, record.e):
-        text = str(memoryview(raw), "utf-8")
+        try:
+            text = escape_json(raw)
+        except PoisonRecord:
+            continue
         assert "\n" not in text and "\t" not in text and "\\u0000" not in text.replace("\\\\", "")
 
 
