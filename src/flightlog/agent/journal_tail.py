@@ -179,7 +179,7 @@ class JournalTail:
             return False
         previous, size = before
         if previous == step.segno and self._fd_number == previous:
-            return os.fstat(self._fd).st_size < size
+            return bool(os.fstat(self._fd).st_size < size)
         if not step.segno <= previous < number or previous in files.sizes:
             return False
         return None if files.overlooked(previous, previous + 1) else True
@@ -192,7 +192,12 @@ class JournalTail:
         except OSError:
             return
         # A hole and nothing else: what was written into it is none of ours.
-        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_blocks == 0 and status.st_uid == files.uid:
+        if (
+            stat.S_ISREG(status.st_mode)
+            and status.st_nlink == 1
+            and status.st_blocks == 0
+            and status.st_uid == files.uid
+        ):
             step.dropped = max(step.dropped, min(status.st_size, MAX_DROPS))
 
     def _take_once(self, frames: list[tuple[int, int, bytes]], step: Step, into: Intake) -> bool:

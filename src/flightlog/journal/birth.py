@@ -26,7 +26,13 @@ _NETWORK = frozenset(
 )
 _OVER_BYTES = 256 * CRC_PIECE_BYTES + 2 * MAX_PAYLOAD_BYTES  # how much longer than asked for a segment may become
 _SMALL_BYTES = 1 << 16
-_DISPENSABLE = ("mono", "argv0", "py", "pipeline", "prev")  # of a header, where a file may have a few hundred bytes only
+_DISPENSABLE = (
+    "mono",
+    "argv0",
+    "py",
+    "pipeline",
+    "prev",
+)  # of a header, where a file may have a few hundred bytes only
 _OPEN_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 

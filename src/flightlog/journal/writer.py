@@ -124,9 +124,7 @@ class Writer:
         if not limit:
             return MAX_PAYLOAD_BYTES
         state = self._current()
-        header = birth.header(
-            state.writer, max(state.segment, 0), state.drops.totals, state.before(), self._head
-        )
+        header = birth.header(state.writer, max(state.segment, 0), state.drops.totals, state.before(), self._head)
         return max(0, limit - len(birth.first_frame(header, state.salt, limit)) - _HEAD)
 
     def drop(self, level: int, reason: str, pressure: int = 0) -> None:

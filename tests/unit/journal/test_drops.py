@@ -26,7 +26,9 @@ def test_no_count_is_lost_among_threads_and_a_signal_handler():
     sys.setswitchinterval(1e-6)
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
     try:
-        threads = [threading.Thread(target=lambda: [drops.count(20, "pressure") for _ in range(20000)]) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: [drops.count(20, "pressure") for _ in range(20000)]) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for _ in range(20000):
