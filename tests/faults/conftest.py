@@ -1,5 +1,9 @@
 """The fault campaigns' own fixtures, and the report over all of them."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
 from campaign import LONG, SEED
 from injection import Machine
@@ -60,5 +64,31 @@ def scene(request, home, dsn, tmp_path):
 def machine(tmp_path_factory):
     """What this machine can inject; what it cannot is named and not run."""
     one = Machine(str(tmp_path_factory.mktemp("injection")))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def own_server():
+    """A server of its own that flushes, and may be killed, filled, or lose its memory."""
+    from flightlog.store.embedded import EmbeddedServer
+    from flightlog.store.migrate import migrate
+
+    folder = tempfile.mkdtemp(prefix="fl-", dir="/tmp")
+    os.chmod(folder, 0o711 if os.geteuid() == 0 else 0o700)
+    server = EmbeddedServer(folder)
+    server.dsn = server.start()
+    migrate(server.dsn)
+    yield server
+    server.stop(immediate=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_scene(request, home, own_server, tmp_path):
+    """A scene on a server of its own."""
+    counts = request.getfixturevalue("tally") if NUMBERED.match(request.node.name) else Tally()
+    one = Scene(home, own_server.dsn, tmp_path, counts)
+    one.server = own_server
     yield one
     one.close()

@@ -41,6 +41,7 @@ class Scene:
         self.prefix = []
         self.agent = None
         self.variables = {}  # of everything that runs here
+        self.agent_variables = {}  # of agents only
         self._fresh = 0
         self._processes = []
 
@@ -99,13 +100,20 @@ class Scene:
             with open(os.path.join(self.folder, "agent.log"), "ab") as log:
                 self.agent = subprocess.Popen(
                     [*self.prefix, sys.executable, "-m", "flightlog", "agent", "run"],
-                    env=self.env(**variables),
+                    env=self.env(**{**self.agent_variables, **variables}),
                     stderr=log,
                     stdout=log,
                 )
             # A reading command of ours would ship by itself, and hold the door, as long as no agent does.
             wait_until(lambda: door.holder(self.home) or self.agent.poll() is not None, 30, "the agent to begin")
         return self.agent
+
+    def kill_agent(self):
+        """Kill the agent with -9; return whether it was still there to be killed."""
+        agent, self.agent = self.agent, None
+        self.tally.largest_agent = max(self.tally.largest_agent, peak_bytes(agent.pid))
+        agent.kill()
+        return agent.wait() == -signal.SIGKILL
 
     def stop_agent(self):
         """End the agent as a service manager does; it must end well."""

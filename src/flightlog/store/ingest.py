@@ -45,13 +45,13 @@ class PostgresSink:
         self.place = masked(dsn)
         self.role = role
         self.node = ""
-        self.epoch = 0
+        self.epoch = self.backend = 0
         self.store_id = ""
         self._connection: Connection | None = None
         self._sql = named("ingest")
 
-    def open(self, node: str, pid: int) -> int:
-        """Take *node*; returns the epoch. Raises SinkError."""
+    def open(self, node: str, pid: int, session: int = 0) -> int:
+        """Take *node*; returns the epoch. Raises SinkError; Fenced when we had it as *session*, and another agent's session has it now."""
         self.close()
         self.node = node
         connection = connect(self.dsn, f"flightlog agent {node}"[:63])
@@ -59,14 +59,22 @@ class PostgresSink:
             if self.role:
                 roles.take(connection, self.role)
             connection.execute(self._sql["durable"].encode())
+            if session:
+                taken = connection.execute(self._sql["taken"].encode(), {"node": node, "session": session}).fetchone()
+                if taken is not None and taken[0]:
+                    raise Fenced(f"a newer agent ships for node {node}", "", "FL001")
             row = connection.execute(
                 self._sql["open"].encode(), {"node": node, "pid": pid, "version": __version__}
             ).fetchone()
+        except Fenced:
+            connection.close()
+            raise
         except psycopg.Error as problem:
             connection.close()
             raise translate(problem, "cannot open the store for this node") from problem
         assert row is not None
         self._connection = connection
+        self.backend = connection.info.backend_pid
         self.epoch, self.store_id = int(row[0]), str(row[1])
         return self.epoch
 
