@@ -71,12 +71,19 @@ def _segments(scene):
     return [name for name in os.listdir(scene.spool) if name.endswith(".seg")]
 
 
+def _epoch(scene):
+    """How many agents have had the node so far."""
+    return max((row[0] for row in fetch(scene.dsn, "SELECT epoch FROM pipeline_agents")), default=0)
+
+
 def test_08_stopped_agent_wakes_beside_a_second(scene):
     """SIGSTOP in the middle of a batch; its lock is taken from it, as when its file is removed; another one ships; SIGCONT."""
     choose = random.Random(SEED)
     with load(scene, count=2, burst=40) as pipelines:
         for _ in range(rounds(1, whole=5)):
             first = scene.start_agent(config=SMALL_BATCHES)
+            wait_until(lambda: _epoch(scene), 30, "the first agent to connect")
+            epoch = _epoch(scene)
             pipelines.more(choose.randrange(500, 3000))
             first.send_signal(signal.SIGSTOP)
             stopped = time.monotonic()
@@ -84,12 +91,14 @@ def test_08_stopped_agent_wakes_beside_a_second(scene):
             os.unlink(os.path.join(scene.home, "agent.lock"))
             scene.agent = None
             scene.start_agent(config=SMALL_BATCHES)
+            wait_until(lambda: _epoch(scene) > epoch, 30, "the second agent to connect")
             before = len(scene.rows())
             wait_until(lambda: len(scene.rows()) > before, 30, "the second agent to ship")
             until = stopped + (20 if LONG else 2)
             wait_until(lambda: time.monotonic() > until, 30)
             first.send_signal(signal.SIGCONT)
-            assert first.wait(30) == 0, scene.words()
+            wait_until(lambda: first.poll() is not None, 30, "the first agent to leave")
+            assert first.wait() == 0, scene.words()
             assert "a newer agent ships for node" in scene.words() or "leaving" in scene.words()
             scene.tally.add(rounds=1)
     scene.check(names=pipelines.names)
