@@ -137,7 +137,7 @@ class RunFacts:
         known["command"] = command if isinstance(command, list) and len(json.dumps(command)) <= MAX_COMMAND else None
         for name in ("parent", "origin", "cwd"):
             known[name] = _string(data.get(name)) or None
-        known["os_user"] = _string(data.get("user")) or (str(data["uid"]) if "uid" in data else None)
+        known["os_user"] = _string(data.get("user")) or (_user(data["uid"]) if "uid" in data else None)
         known["pid"], known["attempt"] = _integer(data.get("pid")), _integer(data.get("attempt")) or 1
         self._more(**{key: data[key] for key in ("start", "keeper", "params", "named") if data.get(key)})
         adopted = known["data"].get("adopted")
@@ -184,7 +184,9 @@ def verdict(data: dict[str, Any]) -> tuple[str, str]:
     if isinstance(data.get("error"), dict):
         return "python-exception", "proven"
     if data.get("status") == "ok":
-        return "ok", "proven"
+        # At the end of its process an implicit run does not know the exit status.
+        seen = code is not None or data.get("by") != "sdk" or data.get("duration_ns") is not None
+        return "ok", "proven" if seen else "likely"
     return ("exit-status", "proven") if code else ("unknown", "unknown")
 
 
@@ -196,6 +198,16 @@ def _moment(ns: int, instead: int) -> str:
         except (OverflowError, ValueError, OSError):
             continue
     return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def _user(uid: Any) -> str:
+    """Return a user's name on this node, which is the one that the record was written on; the number where there is none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, TypeError, OverflowError, ValueError):
+        return _string(str(uid))
 
 
 def _string(value: Any) -> str:

@@ -44,6 +44,12 @@ class Recorder:
         )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
+        self.left: tuple[str, int, type | None] = (
+            "",
+            0,
+            None,
+        )  # the last run that an exception left: its id, and whose
+        self.failure: dict[str, Any] | None = None  # the uncaught exception that ends this process
         self.patience = Patience()
         self._quota = 0  # by which the size of segments was chosen
         self._config: str | None = None
@@ -57,6 +63,7 @@ class Recorder:
         """Forget what belonged to the parent process; the run stays."""
         self.check_at = 0
         self.implicit = ""
+        self.failure = None
 
     def _start(self) -> None:
         """Find spool, config and run. Creates no file."""
@@ -74,10 +81,19 @@ class Recorder:
         if identity.is_ulid(run) and _keeper_lives():
             self.scope = Scope(run)
             self._announced = True
+        elif self.failure is not None and self.left[0]:
+            self.scope = Scope(self.left[0])
+            self._announced = True
         else:
             self.scope = Scope(identity.new_ulid())
             self.implicit = self.scope.run
             self._announced = False
+
+    def dies_of(self, problem: BaseException, error: dict[str, Any]) -> None:
+        """Note what ends this process. When it has left a run on its way, what is still recorded belongs to that one, not to an implicit run."""
+        self.failure = error
+        if self.left[1:] != (id(problem), type(problem)):
+            self.left = ("", 0, None)
 
     def _head(self) -> dict[str, Any]:
         """Return what goes into the header of a segment; its birth is also when to look at the disk where no agent does."""
@@ -200,7 +216,7 @@ class Recorder:
             if self.writer is None:
                 return
             if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
-                data = {"status": "ok", "by": "sdk"}
+                data = {"status": "failed" if self.failure else "ok", "by": "sdk", "error": self.failure}
                 self.writer.append(
                     encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True
                 )

@@ -102,6 +102,7 @@ class Run:
             except ValueError:  # left in another context than entered
                 current.set(None)
         if self._outermost and recorder.scope is not None and recorder.scope.run == self.id:
+            recorder.left = ("", 0, None) if problem is None else (self.id, id(problem), type(problem))
             recorder.scope = None  # what is logged after the run belongs to an implicit one
             recorder.check_at = 0
 

@@ -22,15 +22,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def record(problem: BaseException, trace: TracebackType | None, level: int, logger: str, thread: str) -> int:
-    """Journal an uncaught exception; return its number, or 0. Never raises."""
+def record(
+    problem: BaseException, trace: TracebackType | None, level: int, logger: str, thread: str, fatal: bool = False
+) -> int:
+    """Journal an uncaught exception, which is *fatal* when it ends the process; return its number, or 0. Never raises."""
     try:
         now = time.time_ns()
+        data = records.exception(problem, trace)
+        if fatal:
+            recorder.dies_of(problem, data)
         if not recorder.admit(now, level, True):
             return 0
         scope = current.get() or recorder.scope
         assert scope is not None and recorder.writer is not None
-        data = records.exception(problem, trace)
         frame = data["frames"][-1] if data["frames"] else {}
         payload = {
             "k": "log",
@@ -100,7 +104,9 @@ def install() -> None:
     def excepthook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         n = 0
         if isinstance(problem, BaseException) and not isinstance(problem, SystemExit):
-            n = record(problem, trace, records.CRITICAL, "flightlog.uncaught", "MainThread")
+            # The interpreter says whom it dies of; a program that calls the hook itself, and a prompt, go on.
+            fatal = getattr(sys, "last_value", None) is problem and not hasattr(sys, "ps1")
+            n = record(problem, trace, records.CRITICAL, "flightlog.uncaught", "MainThread", fatal)
         _print_marked(original, (kind, problem, trace), n)
 
     sys.excepthook = excepthook
