@@ -25,6 +25,8 @@ from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .config.watch import Watch
 from .errors import FlightlogError, SinkError, SinkMisconfigured, SinkUnavailable
+from .journal.format import LOCK_SUFFIX, META_SUFFIX
+from .journal.liveness import lock_is_held
 from .process.launch import DSN_WITHHELD
 from .store import embedded, migrate, roles
 from .store.db import Connection, connect, translate
@@ -54,6 +56,7 @@ class Reading:
         pending: unshipped bytes by writer, for writers that have files in the spool.
         off: what to say when nothing new comes into the store because it is switched off.
         positions: how far these writers are in the store: (segment, byte, closed).
+        unsettled: whether a writer in the spool has let go of its files, and the store takes it for alive: it may have been killed.
         waiting: for the face's use: what it has found out about what is pending.
     """
 
@@ -63,6 +66,7 @@ class Reading:
     pending: dict[str, int] = field(default_factory=dict)
     off: FlightlogError | None = None
     positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    unsettled: bool = False
     waiting: object = None
 
 
@@ -238,7 +242,7 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
             migrate.migrate(dsn, settings().database.roles)
         look_only(reading.connection)
         _look_at_spool(reading)
-        if ship and off is None and reading.backlog_bytes:
+        if ship and off is None and (reading.backlog_bytes or reading.unsettled):
             _catch_up(reading)
         yield reading
     finally:
@@ -331,11 +335,16 @@ def _look_at_spool(reading: Reading) -> None:
     known = {row[0]: (row[1], row[2], row[6]) for row in rows}
     reading.pending, reading.positions = {}, known
     reading.backlog_bytes = 0
+    reading.unsettled = any(_let_go(found[writer]) for writer, (_, _, closed) in known.items() if not closed)
     for writer, files in found.items():
         waiting = _waiting(files, *known.get(writer, (0, 0, False)))
         reading.pending[writer] = waiting
         if waiting > OPEN_LINE_BYTES or files.kind != CAPTURE or files.ended:
             reading.backlog_bytes += waiting
+
+
+def _let_go(files: Files) -> bool:
+    return files.ended or not lock_is_held(files.path(META_SUFFIX if files.kind == CAPTURE else LOCK_SUFFIX))
 
 
 def _waiting(files: Files, segno: int, offset: int, closed: bool) -> int:
