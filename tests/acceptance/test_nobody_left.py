@@ -36,6 +36,10 @@ def test_what_nobody_can_end_is_lost(flightlog, home):
         wait_until(lambda: identity.process_state(shims[0]) in ("", "Z"), 20, "the shim to be dead")
         assert states(flightlog) == {"killed": "lost", "alive": "running"}
         assert "no end was recorded" in flightlog("status", "killed")[0]
+        out, _ = flightlog("audit", "killed", code=1)
+        assert "NOT proven complete: " in out and "2 of 3 writers UNPROVEN" in out
+        assert out.count("unproven: its run has no end: nobody can say what was left in the pipe") == 2
+        assert "unproven" not in flightlog("audit", "alive")[0]
     finally:
         other.terminate()
         other.communicate(timeout=30)

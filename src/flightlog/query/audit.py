@@ -19,6 +19,7 @@ from .drops import Lost, lost_output
 
 SILENT_SECONDS = 60.0  # an agent says every 5 s that it lives
 VANISHED = "its files left the spool before it had ended"
+PIPE = "its run has no end: nobody can say what was left in the pipe when all who knew it were killed"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class _Row(NamedTuple):
     sums_differ: bool
     silence: float | None
     drops: dict[str, int]
+    state: str | None
 
 
 def audit(
@@ -168,7 +170,7 @@ def _doubt(row: _Row, node: str, pending: Mapping[str, int]) -> str:
     if row.sums_differ:
         return "its numbers do not add up to its records"
     if row.closed:
-        return ""
+        return PIPE if row.kind == "capture" and row.state == "lost" else ""
     if row.node == node:
         return "" if row.writer in pending else VANISHED
     if row.silence is None or row.silence > SILENT_SECONDS:

@@ -44,7 +44,7 @@ SELECT replace(w.writer_id::text, '-', ''), w.node, w.kind, w.run_id, r.pipeline
        w.closed_at IS NOT NULL, coalesce(c.rows, 0), coalesce(c.numbers, 0), coalesce(d.letters, 0), coalesce(s.seams, 1),
        (e.to_segno, e.to_offset, e.to_seq) IS DISTINCT FROM (w.segno, w.byte_offset, w.next_seq),
        w.next_seq <> 1 + w.stored + w.dead OR coalesce(c.highest >= w.next_seq, false),
-       extract(epoch FROM now() - a.heartbeat_at)::float, w.drops
+       extract(epoch FROM now() - a.heartbeat_at)::float, w.drops, r.state
   FROM pipeline_writers w JOIN chosen USING (writer_id)
   LEFT JOIN counted c USING (writer_id) LEFT JOIN letters d USING (writer_id) LEFT JOIN ledger s USING (writer_id)
   LEFT JOIN ends e USING (writer_id) LEFT JOIN pipeline_agents a ON a.node = w.node LEFT JOIN pipeline_runs r ON r.run_id = w.run_id
