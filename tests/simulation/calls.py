@@ -102,6 +102,7 @@ def status_of(inode):
         st_size=len(inode.data),
         st_blocks=len(inode.data) // 512 + 1,
         st_mtime=inode.mtime / 1e9,
+        st_mtime_ns=int(inode.mtime),
         st_dev=1,
         st_ino=inode.number,
         st_uid=0,
@@ -234,7 +235,7 @@ class Os:
         inode = self._open_of(fd).inode
         return status_of(inode) if hasattr(inode, "number") else FOLDER
 
-    def stat(self, path):
+    def stat(self, path, *, follow_symlinks=True):
         if path in self._kernel.disk.folders:
             return FOLDER
         if path not in self._kernel.disk.names:
