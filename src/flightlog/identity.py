@@ -175,10 +175,15 @@ def spool_dir() -> str:
     return own_spool(chosen) if chosen else os.path.join(home(), "spool", str(os.geteuid()))
 
 
+def is_uid(name: str) -> bool:
+    """Tell whether a spool directory's *name* is a user's number. Anybody may make one, and not every digit is one that int() takes."""
+    return name.isdigit() and name.isascii() and len(name) <= 10
+
+
 def own_spool(path: str) -> str:
     """Return *path*, or, where it is another user's `spool/<uid>`, our own beside it: a process may have changed its user."""
     top, name = os.path.split(path)
-    if not name.isdigit() or int(name) == os.geteuid() or os.path.basename(top) != "spool":
+    if not is_uid(name) or int(name) == os.geteuid() or os.path.basename(top) != "spool":
         return path
     try:
         foreign = os.lstat(path).st_uid != os.geteuid()

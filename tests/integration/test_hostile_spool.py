@@ -11,9 +11,10 @@ import pytest
 
 from accounts import account, needs_root
 from flightlog import identity
+from flightlog.agent import layout
 from flightlog.agent.retire import retire
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import MAX_SEGMENT_BYTES, bytes_of, look
+from flightlog.agent.spool import MAX_SEGMENT_BYTES, bytes_of, directories, look
 from flightlog.agent.step import MAX_QUARANTINE_BYTES, keep_damage
 from flightlog.agent.upkeep import Upkeep, Wanted
 from flightlog.config.quota import Amount
@@ -236,6 +237,17 @@ def test_a_file_exchanged_after_the_look_is_not_read(dsn, home, secret, plant):
         shipper.ship(found, True)
     assert messages(dsn) == []
     assert fetch(dsn, "SELECT count(*) FROM pipeline_writers WHERE header ? 'argv0'") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["\u00b2", "1\u00b9", "\u0661", "9" * 200])
+def test_a_directory_whose_name_is_nearly_a_user_stops_nothing(home, name):
+    """Everybody may make one in a shared spool; int() does not take every digit."""
+    writer = write(spool_of(home), RUN, ["a"])
+    os.mkdir(os.path.join(home, "spool", name))
+    found = look([*directories(str(home)), os.path.join(home, "spool", name)])
+    assert list(found) == [writer]
+    layout.inspect(str(home))
+    assert identity.own_spool(os.path.join(home, "spool", name)) == os.path.join(home, "spool", name)
 
 
 def test_many_names_do_not_stop_the_look(home, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from flightlog import identity
 from flightlog.journal.encode import encode
 from flightlog.query.audit import audit
-from flightlog.query.drops import Lost, lost_output, of_runs, settled
+from flightlog.query.drops import Lost, lost_output, of_runs, settled, words
 from flightlog.store.db import connect
 from integration.shipping import NODE, execute, fetch, log
 from unit.query.recorded import SECOND, Recorded, ago, event
@@ -114,5 +114,10 @@ def account(dsn, runs):
 
 
 def test_words_of_a_whole_run_are_not_added_to_those_of_its_captures():
-    words = [Lost("r", "a", "n", None, 1), Lost("r", "", "n", None, 10), Lost("r", "a", "n", None, 4)]
-    assert settled(words) == [words[2], words[1]._replace(size=6)]
+    told = [Lost("r", "a", "n", None, 1), Lost("r", "", "n", None, 10), Lost("r", "a", "n", None, 4)]
+    assert settled(told) == [told[2], told[1]._replace(size=6)]
+
+
+@pytest.mark.parametrize("level", ["--5", "\u00b2", "5-", "", "x", "9" * 64])
+def test_a_level_may_be_anything(level):
+    assert words({f"{level}/pressure": 3}) == "pressure: TRACE 3"

@@ -113,7 +113,7 @@ def inspect(home: str) -> tuple[bool, list[Place]]:
 
 def _user_place(path: str, name: str, gid: int | None) -> Place:
     status = os.lstat(path)
-    if not name.isdigit() or not stat.S_ISDIR(status.st_mode):
+    if not identity.is_uid(name) or not stat.S_ISDIR(status.st_mode):
         return _place(path, status, ["is no spool directory; nothing in it is read"])
     wrong = []
     if status.st_uid != int(name):
@@ -169,7 +169,7 @@ def _mend_users(top: int, path: str, gid: int) -> list[str]:
     said = []
     for name in sorted(os.listdir(top)):
         status = os.stat(name, dir_fd=top, follow_symlinks=False)
-        if not name.isdigit():
+        if not identity.is_uid(name):
             continue
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != int(name):
             aside = _aside(top, name)

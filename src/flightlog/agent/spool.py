@@ -93,7 +93,7 @@ def directories(home: str, chosen: str = "") -> list[str]:
     if os.geteuid() != 0 and not identity.is_shared(top):
         return [own]
     try:
-        return [os.path.join(top, name) for name in sorted(os.listdir(top)) if name.isdigit()]
+        return [os.path.join(top, name) for name in sorted(os.listdir(top)) if identity.is_uid(name)]
     except PermissionError:
         return [own]  # a shared spool, and we are not its agent
     except OSError:
@@ -107,7 +107,7 @@ def open_directory(folder: str) -> tuple[int, frozenset[int]]:
     chosen by name (FLIGHTLOG_SPOOL) holds files of its owner and of ourselves. Raises OSError.
     """
     name = os.path.basename(folder)
-    for_user = name.isdigit() and os.path.basename(os.path.dirname(folder)) == "spool"
+    for_user = identity.is_uid(name) and os.path.basename(os.path.dirname(folder)) == "spool"
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if for_user else 0)
     fd = os.open(folder, flags)
     owner = os.fstat(fd).st_uid

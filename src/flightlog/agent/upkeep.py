@@ -228,7 +228,7 @@ class Upkeep:
 def _owner(folder: str) -> int:
     """Return whose spool directory it is: by its name, else ours."""
     name = os.path.basename(folder)
-    return int(name) if name.isdigit() else os.geteuid()
+    return int(name) if identity.is_uid(name) else os.geteuid()
 
 
 def _flush(files: Files, name: str) -> bool:

@@ -6,6 +6,7 @@ Owns: these sums and their words. Leaves judging them to `audit`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -97,7 +98,7 @@ def words(counts: Mapping[str, int]) -> str:
     by_reason: dict[str, dict[int, int]] = {}
     for key, count in counts.items():
         level, _, reason = key.partition("/")
-        number = int(level) if level.lstrip("-").isdigit() else 0
+        number = int(level) if re.fullmatch(r"-?[0-9]{1,9}", level) else 0
         levels = by_reason.setdefault(reason or "no reason", {})
         levels[number] = levels.get(number, 0) + count
     return "; ".join(
