@@ -204,6 +204,32 @@ def test_whatever_lies_there(dsn, home, secret, plant):
 
 
 @pytest.mark.parametrize(
+    "plant", [fifo, directory, sock, link_to_a_device, hard_link, a_huge_hole], ids=lambda plant: plant.__name__
+)
+def test_the_index_of_a_capture_that_is_none_keeps_nobody_waiting(home, secret, plant):
+    spool, writer = spool_of(home), "aa" * 16
+    with open(os.path.join(spool, writer + ".000000.cap"), "wb") as file:
+        file.write(b"captured\n")
+    plant(os.path.join(spool, writer + ".000000.idx"), secret)
+    upkeep = Upkeep(str(home), spool, "", lambda: Wanted(Amount(1 << 30, 0.0)))
+    upkeep._round()
+    assert 0 <= upkeep.status()["oldest_unshipped_s"] < 1000
+
+
+@pytest.mark.parametrize("ns", [10**400, -(10**400), 2**64 - 1, -1, 0])
+def test_a_time_that_no_calendar_has_does_not_end_the_look_at_what_waits(home, ns):
+    spool = spool_of(home)
+    shipping.segment(spool, "aa" * 16, 0, [b'{"k":"log","t":%d}' % ns], run=RUN)
+    with open(os.path.join(spool, "bb" * 16 + ".000000.cap"), "wb") as file:
+        file.write(b"x\n")
+    with open(os.path.join(spool, "bb" * 16 + ".000000.idx"), "wb") as file:
+        file.write(b"\xff" * 24)
+    upkeep = Upkeep(str(home), spool, "", lambda: Wanted(Amount(1 << 30, 0.0)))
+    upkeep._round()
+    assert upkeep.status()["oldest_unshipped_s"] == 0.0
+
+
+@pytest.mark.parametrize(
     "plant", [fifo, directory, sock, link, link_to_a_device, empty], ids=lambda plant: plant.__name__
 )
 def test_a_lock_that_is_none_keeps_nobody_alive(home, secret, plant):

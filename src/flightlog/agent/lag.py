@@ -56,19 +56,25 @@ class Oldest:
 def _time_at(files: Files, number: int, offset: int) -> int:
     """Return when what stands at a position was recorded; 0 when no record stands there."""
     if files.kind == CAPTURE:
-        index = read_index(os.path.join(files.directory, segment_name(files.writer, number, INDEX_SUFFIX)))
-        return next((ns for end, ns in index if end > offset), int(files.times.get(number, 0.0) * 1e9))
+        path = os.path.join(files.directory, segment_name(files.writer, number, INDEX_SUFFIX))
+        index = read_index(path, files.uid)
+        return _believed(next((ns for end, ns in index if end > offset), int(files.times.get(number, 0.0) * 1e9)))
     try:
-        fd = reader.open_segment(os.path.join(files.directory, segment_name(files.writer, number, SEGMENT_SUFFIX)))
+        fd = files.open(segment_name(files.writer, number, SEGMENT_SUFFIX))
     except (OSError, SegmentError):
         return 0
     try:
         for _, _, payload in reader.read_chunk(fd, salt_of(files.writer), offset, FIRST_BYTES).frames:
             record = json.loads(payload)
             if record.get("k") != "head" and isinstance(record.get("t"), int):
-                return int(record["t"])
+                return _believed(record["t"])
     except (OSError, ValueError, AttributeError, RecursionError):
         pass
     finally:
         os.close(fd)
     return 0
+
+
+def _believed(ns: int) -> int:
+    """Return a time if a calendar may have it, else 0: whoever wrote it may have been anybody."""
+    return ns if 0 < ns < 1 << 63 else 0

@@ -14,6 +14,7 @@ import errno
 import struct
 
 from .. import identity
+from ..errors import SegmentError
 from ..system import fcntl, os, time
 from . import reserve
 from .encode import encode
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 INDEX_ENTRY = struct.Struct("<QQQ")  # end offset within the segment, ns since the epoch, monotonic ns
+MAX_INDEX_BYTES = 8 << 20  # read of one, which is all of it unless somebody else made it
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -157,12 +159,24 @@ class CaptureWriter:
             pass
 
 
-def read_index(path: str) -> list[tuple[int, int]]:
-    """Return the time index of a capture segment: (end offset, ns since the epoch), in order; empty when there is none."""
+def read_index(path: str, owner: int | None = None) -> list[tuple[int, int]]:
+    """Return the time index of a capture segment: (end offset, ns since the epoch), in order; empty when there is none.
+
+    Args:
+        path: where it lies; whatever lies there, nothing is waited for.
+        owner: whose file it has to be; None: anybody's.
+    """
+    from .reader import open_segment  # who writes captures has no use for it
+
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        fd = open_segment(path, owner)
+    except (OSError, SegmentError):
+        return []
+    try:
+        data = os.pread(fd, MAX_INDEX_BYTES, 0)
     except OSError:
         return []
+    finally:
+        os.close(fd)
     data = data[: len(data) - len(data) % INDEX_ENTRY.size]
     return [(end, wall) for end, wall, _ in INDEX_ENTRY.iter_unpack(data)]
