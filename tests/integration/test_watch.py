@@ -16,7 +16,6 @@ from waiting import wait_until
 def line(dsn, monkeypatch):
     monkeypatch.setattr(watch, "SILENT_SECONDS", 0.3)
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
-    wait_until(lambda: not watch._watching, 10, "the last watching thread to end")
     one = Proxy(dsn, random.Random(1))
     yield one
     one.close()
