@@ -292,7 +292,7 @@ class CaptureTail:
             return {}
         try:
             meta = clean(json.loads(os.pread(fd, 1 << 16, 0)))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         finally:
             os.close(fd)

@@ -136,6 +136,8 @@ class Shipper:
         )
         try:
             steps = self._gather(ready, found, into)
+            for step in steps.values():
+                step.finish()
             moved = [step for step in steps.values() if step.moved]
             if moved:
                 self._commit(moved, into)
@@ -220,7 +222,6 @@ class Shipper:
         transaction = into.store_rows()
         for step in moved:
             step.refused(into.refused.get(step.writer, []))
-            step.finish()
         if into.runs:
             try:
                 transaction.apply_runs(into.run_rows())

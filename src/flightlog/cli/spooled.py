@@ -130,11 +130,12 @@ class _Kept:
     """Sink and batch in one: hands each row on, refuses nothing, remembers nothing."""
 
     store_id = place = ""
+    backend = 0
 
     def __init__(self, keep: Callable[[str], None], learn: Callable[[dict[str, Any]], None]) -> None:
         self._keep, self._learn = keep, learn
 
-    def open(self, node: str, pid: int) -> int:
+    def open(self, node: str, pid: int, session: int = 0) -> int:
         return 1
 
     def positions(self, writers: Sequence[str]) -> dict[str, Position]:

@@ -109,7 +109,8 @@ def walk(data: bytes, salt: int, base: int, limit: int) -> tuple[list[tuple[int,
         if end > size:
             break
         payload = data[begin:end]
-        if crc32(payload, salt) ^ (n & 0xFFFFFFFF) != crc:
+        n &= 0xFFFFFFFF  # the checksum covers no more, and no writer counts further
+        if crc32(payload, salt) ^ n != crc:
             break
         position = end
         add((base + end, n, payload))

@@ -171,6 +171,9 @@ class EmbeddedServer:
         os.rmdir(os.path.join(self.folder, "new"))
 
     def _launch(self, programs: Programs, account: Account, fast: bool) -> None:
+        _started[:] = [
+            process for process in _started if process.poll() is None
+        ]  # one that was killed counts as running till then
         folder = self._socket_folder(account)
         log_path = os.path.join(self.folder, "log")
         with contextlib.suppress(OSError):
