@@ -311,7 +311,7 @@ BOUND = [
     "SELECT pipeline_runs_apply_v1(jsonb_build_array(jsonb_build_object('node', %(node)s::text)))",
     "SELECT pipeline_runs_lost_v1(%(node)s, '{}')",
     "SELECT pipeline_drops_apply_v1(%(node)s, '[]')",
-    "SELECT pipeline_self_check_v1(%(node)s, '2026-01-01', '00000000-0000-0000-0000-000000000000', 1)",
+    "SELECT pipeline_self_check_v1(%(node)s, '2026-01-01', '00000000-0000-0000-0000-000000000000', 1, 1)",
     "SELECT pipeline_commands_claim_v1(%(node)s, 1, 1)",
     "SELECT pipeline_command_complete_v1(%(node)s, 1, '', true, '')",
 ]

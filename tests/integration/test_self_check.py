@@ -11,6 +11,7 @@ from flightlog.agent import self_check
 from flightlog.agent.agent import Agent
 from flightlog.agent.self_check import SelfCheck
 from flightlog.config import values
+from flightlog.errors import SinkUnavailable
 from flightlog.store.ingest import PostgresSink
 from integration.shipping import NODE, execute, fetch, segment, ship_all, shipper_for, sink_for, spool_of, write
 
@@ -48,6 +49,59 @@ def test_what_is_there_is_good_in_parts_of_any_size(dsn, home, shipped, part):
     assert result.good and (result.writers, result.records) == (5, 15)
     assert self_check.load(str(home)) == result
     assert "are all there, once" in result.words()
+
+
+def test_a_part_reads_a_bounded_number_of_rows_and_a_run_that_has_more_is_not_counted(dsn, home, shipped, monkeypatch):
+    large = write(spool_of(home), identity.new_ulid(), [f"row {number}" for number in range(9)])
+    ship_all(shipper_for(dsn, home), spool_of(home))
+    execute(dsn, f"DELETE FROM pipeline_logs WHERE writer_id = '{large}' AND seq = 2")
+    monkeypatch.setattr(self_check, "PART_ROWS", 8)
+    parts = []
+
+    class Counting(PostgresSink):
+        def self_check(self, *arguments):
+            parts.append(super().self_check(*arguments))
+            return parts[-1]
+
+    sink = Counting(dsn)
+    sink.open(NODE, os.getpid())
+    result = check(dsn, home, 200, sink)
+    assert (result.writers, result.records, result.uncounted, result.missing) == (6, 24, 9, 0)
+    assert "9 of them not counted" in result.words()
+    assert len(parts) >= 3 and max(sum(row[1] for row in part if row[2]) for part in parts) <= 8
+    monkeypatch.setattr(self_check, "PART_ROWS", 100)
+    assert check(dsn, home, 200).missing == 1
+
+
+def test_a_check_that_fails_keeps_nothing_from_being_shipped(dsn, home, monkeypatch):
+    """Seen in review: it was due again at once, so that an agent whose check ran into a timeout would have held everything for ever."""
+
+    class Door:
+        def wait(self, seconds):
+            return False
+
+    class Refusing(PostgresSink):
+        asked = 0
+
+        def self_check(self, *arguments):
+            Refusing.asked += 1
+            raise SinkUnavailable("canceling statement due to statement timeout")
+
+    monkeypatch.setenv("FLIGHTLOG_NODE", NODE)
+    agent = Agent(str(home), spool_of(home), lambda: Refusing(dsn), Door(), self_check=NIGHT)
+    agent.quiet = True
+    agent._self_check._checked_at = time.time() - 2 * 86400
+    with pytest.raises(SinkUnavailable):
+        for _ in range(5):
+            agent.round()
+    assert not agent._self_check.is_due()
+    write(spool_of(home), identity.new_ulid(), ["after it"])
+    assert agent.drain(30.0)
+    assert fetch(dsn, "SELECT message FROM pipeline_logs") == [("after it",)]
+    for _ in range(3):
+        agent.round()
+    assert Refusing.asked == 1
+    agent.close()
 
 
 def test_another_node_is_not_looked_at(dsn, home, shipped):

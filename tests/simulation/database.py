@@ -227,7 +227,7 @@ class FakeSink:
         self._lose(lost, self.session, "lost")
         return ended
 
-    def self_check(self, since, after, limit):
+    def self_check(self, since, after, limit, rows):
         self._reach("self_check")
         return []
 

@@ -2,8 +2,8 @@
 
     HOME/self-check.json    when it was done last, and what came out; for `flightlog agent status`
 
-Invariants: in parts, between batches, so that shipping never waits for more than one of them; a check that is interrupted begins anew. Nothing
-here changes what is stored. Owns: when, the sums, and that file. Leaves counting to the store, telling people to `notice`.
+Invariants: in parts of a bounded number of rows, between batches, so that shipping never waits for more than one of them; a check that fails is
+given up until the next night, so that it never keeps anything from being shipped. Nothing here changes what is stored. Owns: when, the sums, and that file. Leaves counting to the store, telling people to `notice`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from ..system import os, time
 from .sink import Sink
 
-PART = 200  # writers asked about at once
+PART = 200  # writers asked about at once, and the rows that may have to be read for them: some seconds
+PART_ROWS = 2_000_000
 FIRST = "00000000-0000-0000-0000-000000000000"
 NAMED = 20  # writers that are told by name
 FILE = "self-check.json"
+_NOTHING: tuple[int, ...] = (0, 0, 0, 0, 0, 0)
 
 
 class Result(NamedTuple):
@@ -28,6 +30,7 @@ class Result(NamedTuple):
         at: when it ended, seconds since 1970.
         since: the first day that was looked at, UTC.
         writers, records: how many were looked at.
+        uncounted: of these, records of runs too large to be counted beside shipping: only sums and ledger were compared.
         missing, duplicates: records that are said to be stored and are not, or are there more than once.
         doubtful: writers whose account proves nothing.
         bad: some of the writers concerned, as "id: reason".
@@ -37,6 +40,7 @@ class Result(NamedTuple):
     since: str
     writers: int
     records: int
+    uncounted: int
     missing: int
     duplicates: int
     doubtful: int
@@ -50,6 +54,8 @@ class Result(NamedTuple):
     def words(self) -> str:
         """Return the result for people."""
         seen = f"{self.records} records of {self.writers} writers since {self.since}"
+        if self.uncounted:
+            seen += f", {self.uncounted} of them not counted"
         if self.good:
             return f"self-check: {seen} are all there, once"
         counts = ((self.missing, "missing"), (self.duplicates, "doubled"), (self.doubtful, "writers unproven"))
@@ -62,14 +68,14 @@ class SelfCheck:
 
     Args:
         home: FLIGHTLOG_HOME.
-        hour: minutes after local midnight from which on a new day's check is due; None: never.
+        minutes: after local midnight, from when on a new day's check is due; None: never.
     """
 
-    def __init__(self, home: str, hour: int | None) -> None:
+    def __init__(self, home: str, minutes: int | None) -> None:
         self._path = os.path.join(home, FILE)
-        self._minutes = hour
-        self._after = ""
-        self._sums = [0, 0, 0, 0, 0]
+        self._minutes = minutes
+        self._after = ""  # the writer up to which the check that goes on has come
+        self._sums = _NOTHING
         self._bad: list[str] = []
         self._since = ""
         self.last = load(home)
@@ -84,25 +90,24 @@ class SelfCheck:
         return bool(self._after) or self._checked_at < _latest(self._minutes, time.time())
 
     def step(self, sink: Sink) -> Result | None:
-        """Do one part; return the result with the last one. Raises SinkError: then the check begins anew the next time."""
+        """Do one part; return the result with the last one. Raises SinkError: then the next check is that of the next night."""
         if not self._after:
             yesterday = datetime.datetime.fromtimestamp(time.time() - 86400, datetime.timezone.utc).date()
-            self._since = yesterday.isoformat()
-            self._sums, self._bad = [0, 0, 0, 0, 0], []
+            self._since, self._sums, self._bad = yesterday.isoformat(), _NOTHING, []
         after, self._after = self._after or FIRST, ""
-        rows = sink.self_check(self._since, after, PART)
-        for writer, records, missing, duplicates, doubt in rows:
-            for index, count in enumerate((1, records, missing, duplicates, int(bool(doubt)))):
-                self._sums[index] += count
+        self._checked_at = time.time()
+        rows = sink.self_check(self._since, after, PART, PART_ROWS)
+        for writer, records, counted, missing, duplicates, doubt in rows:
+            more = (1, records, 0 if counted else records, missing, duplicates, int(bool(doubt)))
+            self._sums = tuple(map(sum, zip(self._sums, more)))
             if (missing or duplicates or doubt) and len(self._bad) < NAMED:
                 self._bad.append(f"{writer}: {doubt or f'{missing} missing, {duplicates} doubled'}")
-        if len(rows) == PART:
+        if rows:
             self._after = rows[-1][0]
             return None
-        self._checked_at = time.time()
-        writers, records, missing, duplicates, doubtful = self._sums
+        writers, all_records, uncounted, all_missing, doubled, doubtful = self._sums
         self.last = Result(
-            self._checked_at, self._since, writers, records, missing, duplicates, doubtful, list(self._bad)
+            self._checked_at, self._since, writers, all_records, uncounted, all_missing, doubled, doubtful, self._bad
         )
         self._save(self.last)
         return self.last

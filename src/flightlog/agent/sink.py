@@ -41,6 +41,11 @@ class DeadLetter(NamedTuple):
     error: str
 
 
+# Of a writer that was checked: its id, the records said to be stored, whether they were counted, how many are missing, how many are there
+# more than once, and why its account proves nothing (empty: it does).
+Checked = tuple[str, int, bool, int, int, str]
+
+
 class Batch(Protocol):
     """One transaction. Rows first, then what they mean, then the advance of positions, then the end."""
 
@@ -107,10 +112,11 @@ class Sink(Protocol):
     def lost(self, known: Sequence[str]) -> list[str]:
         """Declare runs lost that have no end and nobody left to say it, except those *known* to go on; return their ids."""
 
-    def self_check(self, since: str, after: str, limit: int) -> Sequence[tuple[str, int, int, int, str]]:
-        """Count what is there of this node's writers that were shipped since a day (ISO, UTC), behind the writer *after*, at most *limit* of them.
+    def self_check(self, since: str, after: str, limit: int, rows: int) -> Sequence[Checked]:
+        """Count what is there of this node's writers that were shipped since a day (ISO, UTC), in the order of their ids, behind *after*.
 
-        Returns (writer, records said to be stored, missing, duplicates, why its account proves nothing or empty), in the order of writers.
+        At most *limit* writers, and as many as have no more than *rows* rows to read between them; empty: there are no more. Blocks for as
+        long as that takes. Raises SinkError.
         """
 
     def beat(self, status: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..agent.sink import DeadLetter, Position
+from ..agent.sink import Checked, DeadLetter, Position
 from ..query.logs import Line
 from ..store.db import parsed
 
@@ -55,7 +55,7 @@ class Kept:
         """See `agent.sink`."""
         return set(days)
 
-    def self_check(self, since: str, after: str, limit: int) -> list[tuple[str, int, int, int, str]]:
+    def self_check(self, since: str, after: str, limit: int, rows: int) -> list[Checked]:
         """See `agent.sink`."""
         return []
 

@@ -106,9 +106,9 @@ class PostgresSink:
         """Declare runs without end and without writers lost; return their ids."""
         return [row[0] for row in self._fetch("lost", node=self.node, known=list(known))]
 
-    def self_check(self, since: str, after: str, limit: int) -> list[tuple[str, int, int, int, str]]:
-        """Return what is wrong with writers of this node: (writer, records, missing, duplicates, doubt), in the order of their ids."""
-        return self._fetch("self_check", node=self.node, since=since, after=after, limit=limit)
+    def self_check(self, since: str, after: str, limit: int, rows: int) -> list[tuple[str, int, bool, int, int, str]]:
+        """Return what is wrong with writers of this node, in the order of their ids; see `agent.sink`."""
+        return self._fetch("self_check", node=self.node, since=since, after=after, limit=limit, rows=rows)
 
     def beat(self, status: dict[str, Any]) -> None:
         """Say that this agent lives. Raises Fenced when a newer one has the node."""

@@ -46,5 +46,5 @@ SELECT pipeline_runs_lost_v1(%(node)s, %(known)s)
 SELECT pipeline_agent_beat_v1(%(node)s, %(epoch)s, %(status)s::jsonb)
 
 -- name: self_check
-SELECT replace(writer::text, '-', ''), records, missing, duplicates, doubt
-  FROM pipeline_self_check_v1(%(node)s, %(since)s::date, %(after)s::uuid, %(limit)s::integer)
+SELECT replace(writer::text, '-', ''), records, counted, missing, duplicates, doubt
+  FROM pipeline_self_check_v1(%(node)s, %(since)s::date, %(after)s::uuid, %(limit)s::integer, %(rows)s::bigint)
