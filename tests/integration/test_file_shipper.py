@@ -1,5 +1,6 @@
 """From the spool into text logs: exactly once, each run's lines in its pipeline's file, beside a database or without one."""
 
+import errno
 import json
 import os
 import time
@@ -13,6 +14,7 @@ from flightlog.agent.file_sink import FileSink, FileWish
 from flightlog.agent.retire import retire
 from flightlog.agent.spool import look
 from flightlog.errors import SinkError
+from flightlog.journal import reader
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of
 from integration.shipping import NODE, log, messages, segment, ship_all, shipper_for, spool_of, write
@@ -352,3 +354,31 @@ def test_a_strangers_file_under_a_name_in_use_is_not_written_to_the_logs(home, d
         while shipper.ship(look(folders, owners), False).more:
             pass
     assert said(directory) == ["mine"]
+
+
+@pytest.mark.parametrize("met", [False, True])
+def test_a_bad_sector_holds_up_one_writer_only(home, directory, monkeypatch, met):
+    """The reading call fails as on a dying disk, for one writer's segments."""
+    spool = spool_of(home)
+    sick = write(spool, RUN, ["of the sick one"])
+    shipper = files_for(home, directory)
+    if met:
+        ship_all(shipper, spool, look_alive=False)
+        segment(spool, sick, 1, [log(RUN, "more")], 2, run=RUN)
+    real = reader.read_chunk
+
+    def read_chunk(fd, *arguments):
+        if sick in os.readlink(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(fd, *arguments)
+
+    monkeypatch.setattr(reader, "read_chunk", read_chunk)
+    write(spool, OTHER, ["of the sound one"])
+    ship_all(shipper, spool)
+    assert "of the sound one" in said(directory)
+    assert list(shipper.unreadable) == [sick] and not shipper.is_closed(sick)
+    monkeypatch.setattr(reader, "read_chunk", real)
+    ship_all(shipper, spool)
+    assert sorted(said(directory)) == sorted(["of the sick one", "of the sound one", *(["more"] if met else [])])
+    assert shipper.unreadable == {} and shipper.is_closed(sick)
+    closed(shipper)

@@ -121,7 +121,7 @@ MUTANTS = [
     Mutant(
         "liveness is looked at after the last read",
         [
-            ("agent/shipper.py", "alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True", "alive = not look_alive"),
+            ("agent/ready.py", "alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True", "alive = not look_alive"),
             ("agent/journal_tail.py", "                if over and later is None:\n", "                if later is None and not self.look_alive(files):\n"),
         ],
         SIM + "[a last word between the last read and the look at its writer]",

@@ -43,6 +43,7 @@ class FileDelivery:
         self._pause = self._retry_at = self._next_alive = 0.0
         self._said = ""
         self._marked = ""
+        self._unreadable: dict[str, str] = {}  # as last said
         self.busy = False  # whether somebody living writes, or something waits
 
     @property
@@ -114,6 +115,10 @@ class FileDelivery:
             self._next_alive = now + ALIVE_SECONDS
         removed = self._sink.removed
         done = self._shipper.ship(found, look_alive)
+        for writer, why in self._shipper.unreadable.items():
+            if self._unreadable.get(writer) != why:
+                self._say(f"text logs: writer {writer} is held up: {why}")
+        self._unreadable = dict(self._shipper.unreadable)
         if self._sink.removed > removed:
             self._say(f"{self._sink.removed - removed} rotated text logs were removed: logging.file.total is used up")
         if not done.more:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 
+from ..errors import SegmentError
 from . import faults
 from .capture_tail import CaptureTail
 from .file_positions import waiting
 from .file_rows import GUESSED, NAMED, STARTED, FileGathering
 from .file_sink import FileSink
 from .journal_tail import JournalTail
+from .ready import Tail, ready
 from .shipper import Shipped
 from .sink import Position
 from .spool import CAPTURE, Files
 from .step import Step
 
-Tail = JournalTail | CaptureTail
 MAX_OPEN = 256  # descriptors of segments kept open between batches
 GONE_SECONDS = 3600.0
 
@@ -37,6 +38,7 @@ class FileShipper:
     def __init__(self, sink: FileSink, node: str, home: str, batch_rows: int = 20_000) -> None:
         self._sink, self._home = sink, home
         self._tails: dict[str, Tail] = {}
+        self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
         wish = sink.wish
         self._into = FileGathering(node, wish.format == "jsonl", batch_rows, wish.batch_bytes)
         for run, (pipeline, sure) in sink.positions.runs.items():
@@ -72,28 +74,18 @@ class FileShipper:
 
     def ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
         """Write one batch of what was *found*; see `shipper.Shipper.ship`. Raises SinkError, OSError: then this shipper is of no use any more."""
+        self.unreadable.clear()
         self._meet(found)
-        ready = []
-        again = False
-        for writer, tail in self._tails.items():
-            files = found[writer]
-            more = tail.has_more(files)
-            if more or look_alive:
-                # Asked before the read: one that writes and dies in between would be cut off.
-                known = tail.wants_a_look(files)
-                alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
-                again = again or (tail.wants_a_look(files) and not known)
-                if more or not alive:
-                    ready.append(tail)
+        chosen, again = ready(self._tails, found, look_alive)
         into = self._into
         into.begin()
-        for tail in ready:  # what is said about a writer that never got a record into a run belongs somewhere, too
+        for tail in chosen:  # what is said about a writer that never got a record into a run belongs somewhere, too
             into.pipelines.take(tail.last_run, tail.pipeline, GUESSED)
-        moved = [step for step in self._gather(ready, found, into) if step.moved]
+        moved = [step for step in self._gather(chosen, found, into) if step.moved]
         if moved:
             self._commit(moved, into)
             if len(self._tails) > MAX_OPEN:
-                for tail in ready:
+                for tail in chosen:
                     tail.close()
         return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
@@ -109,24 +101,35 @@ class FileShipper:
             position = positions.writers.get(writer, Position())
             if position.closed or positions.owners.setdefault(writer, files.uid) != files.uid:
                 continue  # also a stranger's file under a name that is in use: not shipped, not removed
-            if files.kind == CAPTURE:
-                tail = self._tails[writer] = CaptureTail(files, position)
+            try:
+                tail = self._follow(files, position)
+            except OSError as problem:
+                self.unreadable[writer] = str(problem)
+                continue
+            self._tails[writer] = tail
+            if isinstance(tail, CaptureTail):
                 # What the command's own journal calls the run is the program's name, and it may fill a batch before the keeper's is read.
                 self._into.pipelines.take(
                     tail.run, tail.meta.get("pipeline"), NAMED if tail.meta.get("named") else STARTED
                 )
-            else:
-                self._tails[writer] = JournalTail(files, position, self._home)
 
-    def _gather(self, ready: list[Tail], found: dict[str, Files], into: FileGathering) -> list[Step]:
+    def _follow(self, files: Files, position: Position) -> Tail:
+        return CaptureTail(files, position) if files.kind == CAPTURE else JournalTail(files, position, self._home)
+
+    def _gather(self, chosen: list[Tail], found: dict[str, Files], into: FileGathering) -> list[Step]:
         """Read from every tail in turn until nothing comes or the batch is full."""
-        steps = {tail.writer: Step(tail.writer, tail.position) for tail in ready}
-        turn = ready
+        steps = {tail.writer: Step(tail.writer, tail.position) for tail in chosen}
+        turn = chosen
         while turn and not into.is_full():
             again = []
             for tail in turn:
                 step = steps[tail.writer]
-                if tail.read(found[tail.writer], into, step) and not step.closed:
+                try:
+                    advanced = tail.read(found[tail.writer], into, step)
+                except (OSError, SegmentError) as problem:  # holds up this writer and no other one
+                    self.unreadable[tail.writer] = str(problem)
+                    continue
+                if advanced and not step.closed:
                     again.append(tail)
                 if into.is_full():
                     break

@@ -18,12 +18,12 @@ from .capture_tail import CaptureTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
 from .hint import Hint, Known
 from .journal_tail import JournalTail
+from .ready import Tail, ready
 from .sink import Position, Sink
 from .sites import Sites
 from .spool import CAPTURE, Files
 from .step import Step
 
-Tail = JournalTail | CaptureTail
 MAX_OPEN = 256  # descriptors kept open between batches
 
 
@@ -111,31 +111,18 @@ class Shipper:
     def _ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
         self.unreadable.clear()
         self._meet(found)
-        ready = []
-        again = False
-        for writer, tail in self._tails.items():
-            files = found.get(writer)
-            if files is None:
-                continue
-            waiting = tail.has_more(files)
-            if waiting or look_alive:
-                # Asked before the read: one that writes and dies in between would be cut off.
-                known = tail.wants_a_look(files)
-                alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True
-                again = again or (tail.wants_a_look(files) and not known)
-                if waiting or not alive:
-                    ready.append(tail)
-        if not ready:
+        chosen, again = ready(self._tails, found, look_alive)
+        if not chosen:
             return Shipped(0, 0, False)
         faults.point("after_scan")
         self._clock.refresh()
         self._prepare({self._clock.now_ns // 1_000_000_000 // SECONDS_OF_DAY})
-        self._learn({tail.run for tail in ready})
+        self._learn({tail.run for tail in chosen})
         into = Gathering(
             self._sink, self._node, self._clock, self._sites, self._runs, self._batch_rows, self._batch_bytes
         )
         try:
-            steps = self._gather(ready, found, into)
+            steps = self._gather(chosen, found, into)
             moved = [step for step in steps.values() if step.moved]
             if moved:
                 self._commit(moved, into)
@@ -145,7 +132,7 @@ class Shipper:
         for step in steps.values():
             self._settle(step)
         if len(self._tails) > MAX_OPEN:
-            for tail in ready:
+            for tail in chosen:
                 tail.close()
         return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
 
@@ -192,10 +179,10 @@ class Shipper:
         if not days <= self._clock.days:
             self._clock.days.update(self._sink.prepare(days))
 
-    def _gather(self, ready: list[Tail], found: dict[str, Files], into: Gathering) -> dict[str, Step]:
+    def _gather(self, chosen: list[Tail], found: dict[str, Files], into: Gathering) -> dict[str, Step]:
         """Read from every tail in turn until nothing comes or the batch is full."""
-        steps = {tail.writer: Step(tail.writer, tail.position) for tail in ready}
-        turn = ready
+        steps = {tail.writer: Step(tail.writer, tail.position) for tail in chosen}
+        turn = chosen
         while turn and not into.is_full():
             again = []
             for tail in turn:
