@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 
 import pytest
 from campaign import environment, flightlog
@@ -15,23 +14,9 @@ from campaign import environment, flightlog
 from flightlog import identity, records
 from flightlog.agent.agent import Agent
 from flightlog.agent.door import Door
-from flightlog.store.embedded import EmbeddedServer
 from flightlog.store.ingest import PostgresSink
 from flightlog.store.migrate import migrate
 from integration.shipping import execute, fetch, spool_of, sums_are_right, write
-
-
-@pytest.fixture
-def own_server():
-    """A server that flushes, and whose memory may be taken away."""
-    folder = tempfile.mkdtemp(prefix="fl-", dir="/tmp")
-    os.chmod(folder, 0o711 if os.geteuid() == 0 else 0o700)
-    server = EmbeddedServer(folder)
-    server.dsn = server.start()
-    migrate(server.dsn)
-    yield server
-    server.stop(immediate=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 class Shipping:

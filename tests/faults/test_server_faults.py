@@ -1,19 +1,13 @@
 """The database dies under load, stays away for a while, comes back: pipelines see nothing, the agent stays small, everything arrives once."""
 
-import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 import psutil
-import pytest
 from campaign import SEED, environment, rounds
 
-from flightlog.store.embedded import EmbeddedServer
-from flightlog.store.migrate import migrate
 from integration.shipping import execute, fetch, sums_are_right
 from waiting import wait_until
 
@@ -34,19 +28,6 @@ with flightlog.run("load"):
         print(n, slowest, flush=True)
         time.sleep(0.005)
 """
-
-
-@pytest.fixture
-def own_server():
-    """A server of its own that may be killed."""
-    folder = tempfile.mkdtemp(prefix="fl-", dir="/tmp")
-    os.chmod(folder, 0o711 if os.geteuid() == 0 else 0o700)
-    server = EmbeddedServer(folder)
-    server.dsn = server.start()
-    migrate(server.dsn)
-    yield server
-    server.stop(immediate=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def count(dsn):

@@ -7,11 +7,9 @@ FLIGHTLOG_SOAK_RATE), and prints the figures that docs/explanation/guarantees.md
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import psutil
@@ -19,8 +17,6 @@ import pytest
 from campaign import SEED, environment, flightlog
 
 from flightlog.store.db import connect
-from flightlog.store.embedded import EmbeddedServer
-from flightlog.store.migrate import migrate
 from integration.shipping import sums_are_right
 from waiting import wait_until
 
@@ -51,18 +47,6 @@ with flightlog.run("soak"):
         time.sleep(0.005)
 print(n, round(late, 3))
 """
-
-
-@pytest.fixture
-def own_server():
-    folder = tempfile.mkdtemp(prefix="fl-", dir=os.environ.get("FLIGHTLOG_SOAK_FOLDER", "/tmp"))
-    os.chmod(folder, 0o711 if os.geteuid() == 0 else 0o700)
-    server = EmbeddedServer(folder)
-    server.dsn = server.start()
-    migrate(server.dsn)
-    yield server
-    server.stop(immediate=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def patiently(dsn, statement):
