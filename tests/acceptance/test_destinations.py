@@ -199,12 +199,10 @@ def test_files_go_on_while_the_database_is_away(home, dsn, tmp_path):
         for number in range(5):
             write(spool_of(home), RUN, [f"{number}"])
             wait_until(lambda: f"{number}" in logged(home), 10)
-        _, _, each = agent.status()
-        assert (
-            each["database"]["state"] == "holding"
-            and each["database"]["problem"]
-            and each["files"]["state"] == "shipping"
-        )
+        # The status file is written at each heartbeat: what the log says already may be a second ahead of it.
+        wait_until(lambda: agent.status()[2]["database"]["state"] == "holding", 20)
+        each = agent.status()[2]
+        assert each["database"]["problem"] and each["files"]["state"] == "shipping"
         assert len(segments(home)) == 5, "acknowledged by one is not acknowledged"
     finally:
         agent.stop()
