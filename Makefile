@@ -14,6 +14,9 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# Most of a test is waiting for something real; JOBS=1 runs one after the other.
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
+PARALLEL = -n $(JOBS) --dist worksteal
 PYTEST_ARGS ?=
 
 .PHONY: help demo test test-newest lint bench faults soak mutants dev clean needs inject
@@ -54,7 +57,7 @@ needs:
 	fi
 
 test: needs $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory test-newest
 
 # The whole product again on the newest Python found, when that is another one; the long loops run once only, above.
@@ -64,7 +67,7 @@ test-newest:
 	if [ -z "$$newest" ]; then echo "note: no Python newer than 3.11 found; the product was tested on $$($(BIN)/python -V) only"; exit 0; fi
 	if [ "$$("$$newest" -c 'import sys; print(sys.version_info[:2])')" = "$$($(BIN)/python -c 'import sys; print(sys.version_info[:2])')" ]; then exit 0; fi
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" .venv-newest/.test
-	.venv-newest/bin/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	.venv-newest/bin/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -14,6 +14,13 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "faults")]
+for _name in (
+    "COLUMNS",
+    "LINES",
+    "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE",
+):  # of whoever runs the tests, or of xdist
+    os.environ.pop(_name, None)
 
 
 def _home():

@@ -87,7 +87,9 @@ def metas(home):
     found = []
     for path in glob.glob(os.path.join(spool(home), "*.meta")):
         with open(path) as file:
-            found.append(json.load(file))
+            text = file.read()
+        if text:  # else it is being made
+            found.append(json.loads(text))
     return found
 
 

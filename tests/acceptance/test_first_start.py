@@ -1,5 +1,6 @@
 """The embedded server is made by whoever is first: several at once, one that was killed half way, whatever the umask is."""
 
+import glob
 import os
 import signal
 import stat
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+import psutil
 import pytest
 
 from flightlog import identity
@@ -98,6 +100,7 @@ def test_six_at_once_on_a_fresh_home(umask):
 
 @pytest.mark.slow
 def test_who_comes_after_one_that_was_killed_while_making_it(home):
+    """The killed one's initdb is stopped at its work, and fails, clearing up after itself, when the next one has his own."""
     half = subprocess.Popen(
         [
             sys.executable,
@@ -106,7 +109,22 @@ def test_who_comes_after_one_that_was_killed_while_making_it(home):
             home,
         ]
     )
-    wait_until(lambda: os.path.isdir(os.path.join(home, "pg", "new")), 60, "initdb to begin")
+    pg = os.path.join(home, "pg")
+    begun = wait_until(lambda: glob.glob(os.path.join(pg, "new*", "data", "base")), 60, "initdb to begin")[0]
+    initdb = [
+        process
+        for process in psutil.Process(half.pid).children(recursive=True)
+        if os.path.dirname(begun) in process.cmdline()
+    ]
+    for process in initdb:
+        process.suspend()
     half.send_signal(signal.SIGKILL)
     half.wait()
-    assert Command("", home)("list") == ("", "no run matches\n")
+    try:
+        begin = Command("", home).start("list")
+        wait_until(lambda: set(glob.glob(os.path.join(pg, "new*", "data"))) - {os.path.dirname(begun)}, 60, "a new one")
+    finally:
+        for process in initdb:
+            process.resume()
+    out, err = begin.communicate(timeout=60)
+    assert (begin.returncode, out, err) == (0, b"", b"no run matches\n")

@@ -10,6 +10,7 @@ import running
 
 from flightlog.journal import format as frames
 from flightlog.journal import reader
+from flightlog.process.pump import WORDS_BYTES
 from waiting import wait_until
 
 BLOCKS = 20  # of 1024 bytes: what a file may have
@@ -34,9 +35,8 @@ def said(home):
 
 def last_word(home):
     """How many bytes are lost: as the newest of all events says that speaks of standard output."""
-    words = [e["x"] for e in running.events(home) if e["ev"] == "capture.gap"]
-    words += [c for e in running.events(home) if e["ev"] == "run.ended" for c in e["x"]["captures"]]
-    return max([word["lost"] for word in words if word["stream"] == "stdout"], default=0)
+    words = [word for e in running.events(home) for word in (e["x"].get("captures") or [e["x"]]) if "lost" in word]
+    return [0, *(word["lost"] for word in words if word["stream"] == "stdout")][-1]
 
 
 def start(home, script, stdout=subprocess.PIPE):
@@ -102,7 +102,8 @@ def test_who_takes_over_goes_on_counting(tmp_path):
     running.nobody_left(home)
     lost = len(NUMBERS) - len(running.captured(home))
     assert last_word(home) == lost
-    assert sum(one[0] for one in said(home)) == lost
+    # A line tells what was not kept when it was written; of that the last words, held in memory, may be kept at the end.
+    assert lost <= sum(one[0] for one in said(home)) <= lost + WORDS_BYTES
 
 
 def test_who_switched_recording_off_misses_nothing(tmp_path):

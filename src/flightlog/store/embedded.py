@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import os
+import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -153,9 +156,15 @@ class EmbeddedServer:
             os.close(lock)
 
     def _make(self, programs: Programs, account: Account) -> None:
-        """Make the cluster beside its place and move it there: a half made one is never taken for whole."""
-        account.own_folder(os.path.join(self.folder, "new"), fresh=True)
-        fresh = os.path.join(self.folder, "new", "data")
+        """Make the cluster beside its place and move it there: a half made one is never taken for whole.
+
+        In a folder of this attempt's own: the initdb of somebody who was killed may still be at work in his, and clears it away when it fails.
+        """
+        for left in glob.glob(os.path.join(glob.escape(self.folder), "new*")):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = os.path.join(self.folder, f"new-{secrets.token_hex(4)}")
+        account.own_folder(folder)
+        fresh = os.path.join(folder, "data")
         arguments = ["-D", fresh, "-U", ROLE, "--auth-local=peer", "--auth-host=reject", "-E", "UTF8", "--no-locale"]
         done = programs.run("initdb", [*arguments, "--no-instructions", "-N"], account)
         if done.returncode != 0:
@@ -170,7 +179,7 @@ class EmbeddedServer:
             for name in sorted({account.name, pg_programs.caller()}):
                 file.write(f'{ROLE} "{name}" {ROLE}\n')
         os.rename(fresh, self.data)
-        os.rmdir(os.path.join(self.folder, "new"))
+        os.rmdir(folder)
 
     def _launch(self, programs: Programs, account: Account, fast: bool) -> None:
         for process in _started:  # one of ours that was killed

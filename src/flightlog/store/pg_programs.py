@@ -50,10 +50,8 @@ class Account(NamedTuple):
                 return
             path = os.path.dirname(path)
 
-    def own_folder(self, folder: str, fresh: bool = False) -> None:
-        """Make *folder*, mode 0700, this account's; *fresh*: empty. One that we made and did not come to give away is given. Raises OSError."""
-        if fresh:
-            shutil.rmtree(folder, ignore_errors=True)
+    def own_folder(self, folder: str) -> None:
+        """Make *folder*, mode 0700, this account's. One that we made and did not come to give away is given. Raises OSError."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
         status = os.lstat(folder)
