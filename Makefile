@@ -80,7 +80,10 @@ lint: $(VENV)/.lint $(VENV)/.test
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
-	FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20} $(BIN)/python -m pytest tests/faults tests/simulation tests/fuzz -m '' --timeout 3600 $(PYTEST_ARGS)
+	export FLIGHTLOG_FAULT_SEED=$${FLIGHTLOG_FAULT_SEED:-$$(( (RANDOM << 15 | RANDOM) + 1 ))} FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20}
+	export FLIGHTLOG_FAULT_REPORT=$${FLIGHTLOG_FAULT_REPORT:-$(CURDIR)/faults.md}
+	echo "faults: seed $$FLIGHTLOG_FAULT_SEED (FLIGHTLOG_FAULT_SEED=$$FLIGHTLOG_FAULT_SEED make faults repeats it)"
+	$(BIN)/python -m pytest tests/faults tests/simulation tests/fuzz -m '' --timeout 3600 $(PYTEST_ARGS)
 
 # Twenty minutes at 20,000 records a second from 8 processes, the database restarted every minute.
 soak: $(VENV)/.test

@@ -61,8 +61,10 @@ def boot_id() -> str:
 
 def process_start_time(pid: int) -> int:
     """Return when process *pid* began, in clock ticks since boot (proc(5), stat, field 22); 0 when it cannot be known."""
+    # /proc may be that of another pid namespace, where our number is somebody else's; `self` is always us.
     try:
-        return int(_read("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[19])
+        path = "/proc/self/stat" if pid == os.getpid() else "/proc/%d/stat" % pid
+        return int(_read(path).rsplit(b")", 1)[1].split()[19])
     except (OSError, ValueError, IndexError):
         return 0
 

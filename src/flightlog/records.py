@@ -13,6 +13,7 @@ head   the first frame of a segment; see journal.format
 from __future__ import annotations
 
 import linecache
+import sys
 import time
 
 from . import redact
@@ -83,9 +84,7 @@ def safe_text(value: object, limit: int = MAX_TEXT) -> str:
     """Return str(*value*) cut to *limit* characters, then without secrets; says so instead of raising when the object cannot do it."""
     try:
         text = str(value)
-    except BaseException as problem:  # a __str__ of the user's may do anything
-        if isinstance(problem, KeyboardInterrupt):
-            raise
+    except Exception:  # what is no Exception may be a signal handler's sys.exit, which must not be swallowed
         return "<unprintable %s object>" % type(value).__name__
     return text if len(text) <= limit else redact.cut(text, limit)
 
@@ -96,17 +95,22 @@ def exception(problem: BaseException, trace: TracebackType | None = None) -> dic
     Frames are oldest first, at most 100, {file, line, func, code}; locals are never taken. The chain is cut at ten and at cycles, a group at ten members, all at fifty.
     Never raises.
     """
-    return _chain(problem, trace, set(), 0)
+    # Python 3.13's linecache imports tokenize when it is first used; the namedtuple in there is made by an eval, in which the interpreter
+    # forgets that it is about to die of SIGINT: the program would exit with 1. Then no source lines are looked up.
+    lines = "tokenize" in sys.modules or not isinstance(problem, KeyboardInterrupt)
+    return _chain(problem, trace, set(), 0, lines)
 
 
-def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], depth: int) -> dict[str, Any]:
+def _chain(
+    problem: BaseException, trace: TracebackType | None, seen: set[int], depth: int, lines: bool
+) -> dict[str, Any]:
     seen.add(id(problem))
     kind = type(problem)
     data = {
         "type": kind.__qualname__,
         "module": kind.__module__,
         "message": safe_text(problem),
-        "frames": _frames(problem.__traceback__ if trace is None else trace),
+        "frames": _frames(problem.__traceback__ if trace is None else trace, lines),
         "cause": None,
         "context": None,
     }  # type: dict[str, Any]
@@ -114,22 +118,22 @@ def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], 
         cause, context = problem.__cause__, problem.__context__
         if cause is not None:
             if id(cause) not in seen:
-                data["cause"] = _chain(cause, None, seen, depth + 1)
+                data["cause"] = _chain(cause, None, seen, depth + 1, lines)
         elif context is not None and not problem.__suppress_context__ and id(context) not in seen:
-            data["context"] = _chain(context, None, seen, depth + 1)
+            data["context"] = _chain(context, None, seen, depth + 1, lines)
         members = getattr(problem, "exceptions", None)
         if isinstance(members, tuple) and hasattr(
             problem, "derive"
         ):  # of Python 3.11, or of the package that brought it to older ones
             data["group"] = [
-                _chain(member, None, seen, depth + 1)
+                _chain(member, None, seen, depth + 1, lines)
                 for member in members[:MAX_CHAIN]
                 if isinstance(member, BaseException) and id(member) not in seen and len(seen) < MAX_EXCEPTIONS
             ]
     return data
 
 
-def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
+def _frames(trace: TracebackType | None, lines: bool) -> list[dict[str, Any]]:
     frames: list[dict[str, Any]] = []
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -140,7 +144,7 @@ def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
     del frames[: max(0, len(frames) - MAX_FRAMES)]
     for frame in frames:
         try:
-            frame["code"] = linecache.getline(frame["file"], frame["line"]).strip()[:200]
+            frame["code"] = linecache.getline(frame["file"], frame["line"]).strip()[:200] if lines else ""
         except Exception:  # a broken source file must not hide the exception
             frame["code"] = ""
     return frames

@@ -1,6 +1,7 @@
-"""For the fault campaigns: how many rounds, and running the command line against one database.
+"""For the fault campaigns: the seed, how many rounds, and the environment of a user.
 
-`make test` runs a short slice; `make faults` sets FLIGHTLOG_FAULT_ROUNDS. A failing round names its seed: FLIGHTLOG_FAULT_SEED repeats it.
+`make test` runs a short slice; `make faults` sets FLIGHTLOG_FAULT_ROUNDS. The seed is printed at the start and by each failure:
+FLIGHTLOG_FAULT_SEED repeats it.
 """
 
 import os
@@ -8,19 +9,27 @@ import random
 import subprocess
 import sys
 
-SEED = int(os.environ.get("FLIGHTLOG_FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+HERE = os.path.dirname(os.path.abspath(__file__))
+SRC = os.path.join(
+    os.path.dirname(os.path.dirname(HERE)), "src"
+)  # for interpreters in which flightlog is not installed
+SEED = int(os.environ.get("FLIGHTLOG_FAULT_SEED") or 0) or random.SystemRandom().randrange(1, 1 << 30)
+os.environ["FLIGHTLOG_FAULT_SEED"] = str(SEED)  # workers of pytest-xdist take the same
+LONG = bool(os.environ.get("FLIGHTLOG_FAULT_ROUNDS"))
 
 
-def rounds(slice_, times=1):
-    """How many rounds: *slice_* in `make test`, FLIGHTLOG_FAULT_ROUNDS x *times* in `make faults`."""
-    wanted = os.environ.get("FLIGHTLOG_FAULT_ROUNDS")
-    return int(wanted) * times if wanted else slice_
+def rounds(slice_, times=1, whole=None):
+    """How many rounds: *slice_* in `make test`; in `make faults` *whole*, else FLIGHTLOG_FAULT_ROUNDS x *times*."""
+    if not LONG:
+        return slice_
+    return whole if whole is not None else int(os.environ["FLIGHTLOG_FAULT_ROUNDS"]) * times
 
 
 def environment(home, dsn, **more):
     """The environment of a user of *home* whose database is *dsn*."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("FLIGHTLOG_") and k != "PYTHONUNBUFFERED"}
     env.update(FLIGHTLOG_HOME=str(home), FLIGHTLOG_DSN=dsn, FLIGHTLOG_AGENT="never", FLIGHTLOG_NODE="faults")
+    env["PYTHONPATH"] = HERE + os.pathsep + SRC  # victims import `worker`
     env.update(more)
     return env
 

@@ -100,7 +100,7 @@ def status_of(inode):
         st_mode=stat.S_IFREG | 0o600,
         st_nlink=inode.links or 1,
         st_size=len(inode.data),
-        st_blocks=len(inode.data) // 512 + 1,
+        st_blocks=len(inode.data) // 512 + 1 if any(inode.data) else 0,
         st_mtime=inode.mtime / 1e9,
         st_mtime_ns=inode.mtime,
         st_dev=1,
@@ -198,7 +198,8 @@ class Os:
     def _proc(self, path):
         if path.endswith("boot_id"):
             return b"%032x" % self._kernel.boot
-        process = self._kernel.processes.get(int(path.split("/")[2]))
+        who = path.split("/")[2]
+        process = self._kernel.current if who == "self" else self._kernel.processes.get(int(who))
         if process is None or not process.alive:
             raise FileNotFoundError(errno.ENOENT, "no such process", path)
         return b"%d (python) R " % process.pid + b"0 " * 18 + b"%d 0" % process.start
@@ -221,6 +222,13 @@ class Os:
             kernel.kill(kernel.current)
             raise Killed
         return kernel.disk.write(one.inode, bytes(data), kernel.wall_ns)
+
+    def ftruncate(self, fd, size):
+        self._kernel.call("ftruncate")
+        inode = self._open_of(fd).inode
+        if self._kernel.disk.broken:
+            raise OSError(errno.EIO, "dead disk")
+        inode.resize(size)
 
     def read(self, fd, size):
         return bytes(self._open_of(fd).inode.data[:size])

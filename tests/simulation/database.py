@@ -5,6 +5,7 @@ with otherwise (ADR 0005). `Database` is the server's side and may die, come bac
 """
 
 import copy
+import itertools
 import re
 import uuid
 
@@ -44,6 +45,7 @@ class Database:
         self.up = True
         self.sessions = []
         self.past = []  # states before each commit
+        self.holders = {}  # node -> the session that took it last
         self.terminates = True  # whether the old agent's backend can be ended
         self.commits = 0
         self.plan = None  # (calls to go or a call's name, "before", "after" or "late"): a network cut
@@ -111,7 +113,10 @@ class Database:
 
 
 class Session:
+    numbers = itertools.count(1)
+
     def __init__(self):
+        self.number = next(self.numbers)
         self.broken = False
         self.locks = set()
         self.batch = None
@@ -160,7 +165,7 @@ class FakeSink:
             self._cut(session)
             raise SinkUnavailable("the answer was lost: " + name)
 
-    def open(self, node, pid):
+    def open(self, node, pid, session=0):
         self.close()
         database = self.database
         database.kernel.call("db connect")
@@ -171,6 +176,10 @@ class FakeSink:
         database.sessions.append(self.session)
         self.node = node
         lost = self._reach("open")
+        holder = database.holders.get(node)
+        if session and holder in database.sessions and holder.number != session:
+            database.sessions.remove(self.session)
+            raise Fenced("a newer agent ships")
         for other in [*database.sessions]:
             if other is not self.session and getattr(other, "node", None) == node and database.terminates:
                 database._break(other)
@@ -178,6 +187,8 @@ class FakeSink:
         state.agents[node] = self.epoch = state.agents.get(node, 0) + 1
         database.state = state
         self.store_id = state.store_id
+        database.holders[node] = self.session
+        self.backend = self.session.number
         self._lose(lost, self.session, "open")
         return self.epoch
 

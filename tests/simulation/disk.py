@@ -32,6 +32,13 @@ class Inode:
         self.mtime = now
         return begin
 
+    def resize(self, size):
+        """Be as long as that; what is new is a hole."""
+        del self.data[size:]
+        begin = len(self.data)
+        self.data += bytes(size - begin)
+        self.dirty.update(range(begin // PAGE, (size - 1) // PAGE + 1))
+
     def flush(self):
         self.durable = bytes(self.data)
         self.dirty.clear()
@@ -122,7 +129,7 @@ class Disk:
         return len(taken)
 
     def used(self):
-        return sum(len(inode.data) for inode in self.names.values())
+        return sum(len(inode.data) for path, inode in self.names.items() if not path.endswith(".lock"))  # a hole
 
     def flush_folder(self, folder):
         for path in [*self.durable_names]:

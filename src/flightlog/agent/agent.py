@@ -81,6 +81,7 @@ class Agent:
             upkeep.hint = self._hint
         self._sink: Sink | None = None
         self._shipper: Shipper | None = None
+        self._session = 0  # by which the store knew us last
         self._pause = 0.0
         self._said = ""
         self._next_beat = self._next_alive = self._next_retire = self._next_part = 0.0
@@ -282,7 +283,8 @@ class Agent:
     def _open(self) -> None:
         self._destinations.board.say("database", STARTING)
         sink = self._make_sink()
-        epoch = sink.open(self.node, os.getpid())
+        epoch = sink.open(self.node, os.getpid(), self._session)
+        self._session = sink.backend
         self._sink = sink
         self._shipper = Shipper(sink, self.node, self._home, *self._batch, self._hint)
         self._unsettled = True

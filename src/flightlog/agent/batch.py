@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import redact
 from ..errors import PoisonRecord
+from ..system import time
 from . import faults
 from .copytext import Clock
 from .facts import RunFacts
@@ -21,6 +22,7 @@ from .sink import Batch, DeadLetter, Sink
 from .sites import Sites
 
 BLOCK_ROWS = 125  # sent at once: while the server works on what fits between two processes, the next block is made
+MAX_STREAM_SECONDS = 10.0  # over a slow line a batch is smaller: the server ends a statement of a minute
 LOG, EVENT = "log", "event"
 
 
@@ -66,6 +68,7 @@ class Gathering:
         self._raws: dict[str, list[RawOf]] = {LOG: [], EVENT: []}
         self._counts = {LOG: 0, EVENT: 0}
         self._bytes = 0
+        self._begun_at = 0.0
 
     @property
     def rows(self) -> int:
@@ -78,7 +81,11 @@ class Gathering:
 
     def is_full(self) -> bool:
         """Whether it is time to commit."""
-        return self.rows >= self._max_rows or self._bytes >= self._max_bytes
+        return (
+            self.rows >= self._max_rows
+            or self._bytes >= self._max_bytes
+            or (self.streaming and time.monotonic() - self._begun_at > MAX_STREAM_SECONDS)
+        )
 
     @property
     def streaming(self) -> bool:
@@ -161,6 +168,7 @@ class Gathering:
     def _begun(self) -> Batch:
         if self._transaction is None:
             self._transaction = self._sink.begin()
+            self._begun_at = time.monotonic()
             faults.point("after_begin")
         return self._transaction
 

@@ -59,6 +59,8 @@ def decode(payload: bytes) -> Frame:
     """Return *payload* as a frame. Raises PoisonRecord when it is no JSON object."""
     if not has_odd_escapes(payload):
         try:
+            if not payload.isascii():
+                payload.decode()  # what is not looked into (`x`, `e`) is not looked at either
             return _decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass

@@ -81,7 +81,10 @@ class FileShipper:
         into.begin()
         for tail in chosen:  # what is said about a writer that never got a record into a run belongs somewhere, too
             into.pipelines.take(tail.last_run, tail.pipeline, GUESSED)
-        moved = [step for step in self._gather(chosen, found, into) if step.moved]
+        steps = self._gather(chosen, found, into)
+        for step in steps:
+            step.finish()
+        moved = [step for step in steps if step.moved]
         if moved:
             self._commit(moved, into)
             if len(self._tails) > MAX_OPEN:
@@ -140,7 +143,6 @@ class FileShipper:
         positions = self._sink.positions
         advances = {}
         for step in moved:
-            step.finish()
             into.account(step, self._tails[step.writer].last_run)
             advances[step.writer] = step.position()
         if not positions.settled:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import json
+import stat
 from array import array
 from typing import Any
 
 from .. import identity
 from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
-from ..journal.format import SEGMENT_SUFFIX, salt_of, segment_name
+from ..journal.format import LOCK_SUFFIX, SEGMENT_SUFFIX, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
 from ..system import os
 from .batch import BLOCK_ROWS, RunUnknown
@@ -24,6 +25,7 @@ from .copytext import DayMissing
 from .decode import Frame, clean, raw_text
 from .facts import RunFacts
 from .intake import Intake, Rows
+from .numbers import Numbers
 from .sink import Position
 from .spool import JOURNAL, Files
 from .step import Step, keep_damage
@@ -31,6 +33,8 @@ from .step import Step, keep_damage
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
 MAX_DROP_KEYS = 512
+MAX_WORD = 4096  # characters of a word in a header
+MAX_DROPS = 1 << 40  # believed of one writer; anybody may have written the file
 
 
 class JournalTail:
@@ -54,6 +58,7 @@ class JournalTail:
         self._dead = False
         self._found_dead: Files | None = None  # the look at which it was found dead
         self._ripe = -1  # a later segment that was seen to hold a record
+        self._numbers = Numbers()
         self._rows: Rows | None = None
         self.head = self._read_head(files)
         self.run = _run(self.head.get("run")) or NO_RUN
@@ -103,9 +108,10 @@ class JournalTail:
             may_leave = later is not None and (over or self._is_ripe(files, step.segno, later))
             chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
             if chunk.frames:
-                if not self._take(chunk.frames, step, into) or chunk.stop == reader.MORE:
+                if not self._take_once(chunk.frames, step, into) or chunk.stop == reader.MORE:
                     break  # one chunk per turn; the others want to be read as well
             elif chunk.stop == reader.DAMAGE:
+                self._numbers.learn(step.segno, self._fd, self._salt, chunk.next)
                 keep_damage(self._home, self._fd, self.writer, step.segno, chunk.next, chunk.resume)
                 step.damage(chunk.resume)
                 break  # looking for its end may have taken long
@@ -114,16 +120,21 @@ class JournalTail:
             elif chunk.stop == reader.MORE:
                 break
             elif may_leave and later is not None:
-                self._end(chunk, step)
+                lacks = self._lacks(files, step, later)
+                if lacks is None:
+                    break
+                self._leave(chunk, step)
+                if lacks:
+                    step.damage(step.offset, MAX_DROPS)
                 step.go_on(later)
             else:
                 if over and later is None:
-                    self._end(chunk, step)
-                    step.closed = True
+                    self._leave(chunk, step)
+                    self._close(files, step)
                 break
         return (step.segno, step.offset, step.closed) != before
 
-    def _end(self, chunk: reader.Chunk, step: Step) -> None:
+    def _leave(self, chunk: reader.Chunk, step: Step) -> None:
         """Take what stands at the end of a segment that is left: nothing, half a frame, or damage, which no call can have left."""
         if chunk.stop == reader.PARTIAL and chunk.short:
             step.torn += chunk.resume - chunk.next
@@ -138,8 +149,15 @@ class JournalTail:
                 return False
             if (step.segno, step.offset) != (0, 0) and (over or later is not None):
                 step.vanished()
+            elif later is not None:
+                lacks = self._lacks(files, step, later)
+                if lacks is None:
+                    return False
+                if lacks:
+                    step.damage(0, MAX_DROPS)
             if later is None:
-                step.closed = over
+                if over:
+                    self._close(files, step)
                 return False
             step.go_on(later)
         if self._fd_number != step.segno:
@@ -150,6 +168,50 @@ class JournalTail:
                 return False
             self._fd_number = step.segno
         return True
+
+    def _lacks(self, files: Files, step: Step, number: int) -> bool | None:
+        """Tell whether something is missing between the segment in hand and segment *number*; None: one between them has just come.
+
+        Its header says which segment its writer had before, and how long that was: numbers may have gaps, for a birth can fail.
+        """
+        head = self._head_of(files, number)
+        before = head.get("prev")
+        if head.get("segno") != number or not isinstance(before, list) or [type(item) for item in before] != [int, int]:
+            return False
+        previous, size = before
+        if previous == step.segno and self._fd_number == previous:
+            return bool(os.fstat(self._fd).st_size < size)
+        if not step.segno <= previous < number or previous in files.sizes:
+            return False
+        return None if files.overlooked(previous, previous + 1) else True
+
+    def _close(self, files: Files, step: Step) -> None:
+        """Close the writer, with the drops that no record could declare any more: the lock file is as long as there were drops."""
+        step.closed = True
+        try:
+            status = os.lstat(files.path(LOCK_SUFFIX))
+        except OSError:
+            return
+        # A hole and nothing else: what was written into it is none of ours.
+        if (
+            stat.S_ISREG(status.st_mode)
+            and status.st_nlink == 1
+            and status.st_blocks == 0
+            and status.st_uid == files.uid
+        ):
+            step.dropped = max(step.dropped, min(status.st_size, MAX_DROPS))
+
+    def _take_once(self, frames: list[tuple[int, int, bytes]], step: Step, into: Intake) -> bool:
+        """Take frames, and pass those that came before: behind damage a stretch of the file may stand twice."""
+        first = 0
+        for index in self._numbers.repeated(step.segno, frames):
+            if not self._take(frames[first:index], step, into):
+                return False
+            step.offset = frames[index][0]
+            first = index + 1
+        done = self._take(frames[first:], step, into)
+        self._numbers.add(step.segno, frames, step.offset)
+        return done
 
     def _is_ripe(self, files: Files, current: int, number: int) -> bool:
         """Tell whether segment *number* holds a record behind its header, so that nothing more comes to the one before."""
@@ -267,22 +329,25 @@ class JournalTail:
     def _read_head(self, files: Files) -> dict[str, Any]:
         """Return the newest readable header, empty when there is none."""
         for number in sorted(files.sizes, reverse=True):
-            try:
-                fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
-            except (OSError, SegmentError):
-                continue
-            try:
-                frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
-            finally:
-                os.close(fd)
-            if frames:
-                try:
-                    head = clean(json.loads(frames[0][2]))
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(head, dict) and head.get("k") == "head":
-                    return _sane(head)
+            head = self._head_of(files, number)
+            if head:
+                return head
         return {}
+
+    def _head_of(self, files: Files, number: int) -> dict[str, Any]:
+        """Return the header of one segment, empty when it has none that can be read."""
+        try:
+            fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
+        except (OSError, SegmentError):
+            return {}
+        try:
+            frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
+            head = clean(json.loads(frames[0][2])) if frames else None
+        except (OSError, ValueError, RecursionError):
+            return {}
+        finally:
+            os.close(fd)
+        return _sane(head) if isinstance(head, dict) and head.get("k") == "head" else {}
 
     def described(self) -> dict[str, Any]:
         """Return what the store keeps of this writer."""
@@ -296,14 +361,14 @@ class JournalTail:
 
 
 def _sane(head: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a header what has the right type."""
-    if not isinstance(head.get("pid"), int) or not 0 < head["pid"] < 2**31:
-        head.pop("pid", None)  # the store's column holds no other
-    types = {"pid": int, "start": int, "t": int, "uid": int, "boot": str, "argv0": str, "py": str, "node": str}
+    """Keep of a header what has the right type, and is no number that nobody could hold."""
+    numbers = {"pid": 1 << 31, "start": 1 << 63, "t": 1 << 63, "uid": 1 << 32}
+    words = ("boot", "argv0", "py", "node", "role")
     return {
         key: value
         for key, value in head.items()
-        if key not in types or (isinstance(value, types[key]) and not isinstance(value, bool))
+        if (key not in numbers or (type(value) is int and 0 <= value < numbers[key]))
+        and (key not in words or (isinstance(value, str) and len(value) <= MAX_WORD))
     }
 
 

@@ -123,6 +123,8 @@ class Shipper:
         )
         try:
             steps = self._gather(chosen, found, into)
+            for step in steps.values():
+                step.finish()
             moved = [step for step in steps.values() if step.moved]
             if moved:
                 self._commit(moved, into)
@@ -207,7 +209,6 @@ class Shipper:
         transaction = into.store_rows()
         for step in moved:
             step.refused(into.refused.get(step.writer, []))
-            step.finish()
         if into.runs:
             try:
                 transaction.apply_runs(into.run_rows())

@@ -86,13 +86,19 @@ class Sink(Protocol):
     Attributes:
         store_id: which store this is, once it was opened: another one after it was made anew.
         place: where it is, without secrets: what one would call the same store.
+        backend: the number that the store has for this connection, once it was opened.
     """
 
     store_id: str
     place: str
+    backend: int
 
-    def open(self, node: str, pid: int) -> int:
-        """Take the node; an older agent's transaction is ended and its epoch is over. Returns the epoch."""
+    def open(self, node: str, pid: int, session: int = 0) -> int:
+        """Take the node; an older agent's transaction is ended and its epoch is over. Returns the epoch.
+
+        *session*: the one that this agent had the node by before. Raises Fenced when another agent's session has it now: two that took it from
+        each other would ship nothing.
+        """
 
     def positions(self, writers: Sequence[str]) -> dict[str, Position]:
         """Return the positions of those writers that it knows."""

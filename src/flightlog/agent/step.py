@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..journal.format import FRAME_HEAD_BYTES
 from ..system import os
 from .sink import Position
 
 MAX_KEPT_BYTES = 1 << 20  # of one stretch of damage
 MAX_QUARANTINE_BYTES = 256 << 20
 MAX_QUARANTINE_FILES = 1000  # so that damage of many stretches is passed in time that grows with their number
+SMALLEST_FRAME_BYTES = FRAME_HEAD_BYTES + 2
 
 
 class Step:
     """One writer's part of a batch."""
 
     __slots__ = (
-        "_damaged_to",
+        "_before_loss",
         "_n_from_damage",
         "_n_from_gap",
+        "_room",
         "closed",
         "corrupt",
         "dead",
@@ -48,7 +51,8 @@ class Step:
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = self._n_from_gap = -1
-        self._damaged_to = (-1, -1)
+        self._room = 0  # how many records may have been where the damage is
+        self._before_loss = (self.segno, self.offset)
 
     @property
     def moved(self) -> bool:
@@ -63,7 +67,7 @@ class Step:
     def number(self, n: int) -> None:
         """Take the writer's own number of a frame; one behind damage says how many are missing in it."""
         if self._n_from_damage >= 0:
-            self.corrupt += max(1, n - self._n_from_damage - 1)
+            self.corrupt += max(1, min(n - self._n_from_damage - 1, self._room))
             self._n_from_damage = -1
         if self._n_from_gap >= 0:
             self.gap += max(0, n - self._n_from_gap - 1)
@@ -80,14 +84,16 @@ class Step:
         self.dead += dead
         self.seq += logs + events + dead
 
-    def damage(self, resume: int) -> None:
-        """Pass bytes that are no frame; how many records they were is known by the next one's number."""
-        in_parts = self._damaged_to == (self.segno, self.offset)  # the same stretch goes on
-        if self._n_from_damage >= 0 and not in_parts:
-            self.corrupt += 1
-        self._n_from_damage = self.n
+    def damage(self, resume: int, room: int | None = None) -> None:
+        """Pass bytes that are no frame, or that are not there any more (*room*: how many records these may have been).
+
+        How many there were is known by the next one's number.
+        """
+        if self._n_from_damage < 0:
+            self._before(self._n_from_gap)
+            self._n_from_damage, self._room = self.n, 0
+        self._room += (resume - self.offset) // SMALLEST_FRAME_BYTES if room is None else room
         self.offset = resume
-        self._damaged_to = (self.segno, resume)
 
     def take_drops(self, drops: dict[str, int]) -> None:
         """Take what the writer says it has dropped so far."""
@@ -97,20 +103,30 @@ class Step:
 
     def vanished(self) -> None:
         """The segment of the position is gone with what may still have been in it; the next record's number says how much."""
-        self._n_from_gap = self.n
+        if self._n_from_gap < 0:
+            self._before(self._n_from_damage)
+            self._n_from_gap = self.n
+
+    def _before(self, other: int) -> None:
+        """Remember where a loss begins, unless another one has begun already."""
+        if other < 0:
+            self._before_loss = (self.segno, self.offset)
 
     def go_on(self, number: int) -> None:
         """Begin segment *number*."""
         self.segno, self.offset = number, 0
 
     def finish(self) -> None:
-        """Settle what is open at the end of a batch: damage, or a gap, with nothing numbered behind it yet is at least one record."""
-        if self._n_from_damage >= 0:
+        """Settle damage, or a gap, with nothing numbered behind it yet: at the end of a writer it is at least one record, else it is met again."""
+        if self._n_from_damage < 0 and self._n_from_gap < 0:
+            return
+        if not self.closed:
+            self.segno, self.offset = self._before_loss
+        elif self._n_from_damage >= 0:
             self.corrupt += 1
-            self._n_from_damage = -1
-        if self._n_from_gap >= 0:
+        else:
             self.gap += 1
-            self._n_from_gap = -1
+        self._n_from_damage = self._n_from_gap = -1
 
     def refused(self, kinds: list[str]) -> None:
         """Count rows as dead letters that were refused after they had been counted as stored."""

@@ -38,8 +38,9 @@ class Kept:
         self._keep, self._heed, self._learn, self._account = keep, heed, learn, account
 
     store_id = place = ""
+    backend = 0
 
-    def open(self, node: str, pid: int) -> int:
+    def open(self, node: str, pid: int, session: int = 0) -> int:
         """See `agent.sink`."""
         return 1
 

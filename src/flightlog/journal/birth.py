@@ -26,7 +26,13 @@ _NETWORK = frozenset(
 )
 _OVER_BYTES = 256 * CRC_PIECE_BYTES + 2 * MAX_PAYLOAD_BYTES  # how much longer than asked for a segment may become
 _SMALL_BYTES = 1 << 16
-_DISPENSABLE = ("mono", "argv0", "py", "pipeline")  # of a header, where a file may have a few hundred bytes only
+_DISPENSABLE = (
+    "mono",
+    "argv0",
+    "py",
+    "pipeline",
+    "prev",
+)  # of a header, where a file may have a few hundred bytes only
 _OPEN_FLAGS = os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -63,6 +69,15 @@ def close_ours(fd: int, inodes: set[tuple[int, int]]) -> None:
         try:
             os.close(fd)
         except OSError:
+            pass
+
+
+def set_size(fd: int, inode: tuple[int, int] | None, size: int) -> None:
+    """Set the size of *fd* if it still is the file *inode*. Never raises."""
+    if inode is not None and may_have(size) and inode_of(fd) == inode:
+        try:
+            os.ftruncate(fd, size)
+        except (OSError, ValueError):
             pass
 
 
@@ -113,23 +128,31 @@ def make_lock(directory: str, writer: str) -> tuple[int, tuple[int, int]]:
     except OSError:
         os.close(fd)
         raise
-    # A POSIX lock: unlike flock, a forked child that outlives us does not keep it.
-    fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # A POSIX lock: unlike flock, a forked child that outlives us does not keep it. Taken again: closing the low number drops it.
+    _lock(fd)
     fd = move_high(fd)
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # closing the low number has dropped the lock
-    except OSError:
-        os.close(fd)
-        raise
+    _lock(fd)
     inode = inode_of(fd)
     assert inode is not None
     return fd, inode
 
 
+def _lock(fd: int) -> None:
+    """Lock *fd*, where the file system can: without a lock we count as alive by our process alone."""
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass
+
+
 def header(
-    writer: str, number: int, dropped: dict[str, int], head: Callable[[], dict[str, Any]] | None
+    writer: str,
+    number: int,
+    dropped: dict[str, int],
+    before: tuple[int, int],
+    head: Callable[[], dict[str, Any]] | None,
 ) -> dict[str, Any]:
-    """Return the header record of a segment. *head* may add keys; what it raises is ignored."""
+    """Return the header record of a segment. *before*: number and size of the one before; *head* may add keys; what it raises is ignored."""
     pid = os.getpid()
     record = {
         "k": "head",
@@ -145,7 +168,8 @@ def header(
         "mono": time.monotonic_ns(),
         "argv0": os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else "",
         "py": "%d.%d.%d" % sys.version_info[:3],
-        "dropped": dict(dropped),
+        "dropped": dropped,
+        "prev": before,
     }  # type: dict[str, Any]
     try:
         if head is not None:

@@ -13,6 +13,7 @@ import math
 
 from .. import redact
 from .format import MAX_PAYLOAD_BYTES
+from .mistakes import MISTAKES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ MAX_MESSAGE = 64 * 1024  # characters
 MAX_VALUE = 32 * 1024  # characters of one string among the fields
 MAX_REPR = 1024
 _INT_BOUND = 1 << 63
+_SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset)
 SURROGATES = "flightlog"  # name of the error handler below
 
 
@@ -48,7 +50,7 @@ def encode(record: dict[str, Any]) -> bytes:
     """
     try:
         return _bounded(redact.fields(_clean(record, 0)), record)  # type: ignore[arg-type]
-    except Exception as problem:
+    except MISTAKES as problem:
         return _minimal(record, problem)
 
 
@@ -88,7 +90,7 @@ def clean_value(value: Any) -> Any:
     """Return *value* as something that JSON can carry; never raises."""
     try:
         return _clean(value, 2)
-    except Exception as problem:
+    except MISTAKES as problem:
         return "<unencodable %s: %s>" % (type(value).__name__, type(problem).__name__)
 
 
@@ -106,38 +108,41 @@ def _clean(value: Any, depth: int) -> Any:
         return value if math.isfinite(value) else str(value)
     if depth > MAX_DEPTH:
         return "<deeper than %d levels>" % MAX_DEPTH
-    if isinstance(value, dict):
+    # Subclasses are read by the methods of what they are made of: no code of the program's own runs here, see `_text`.
+    if issubclass(kind, dict):
         return _clean_dict(value, depth)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = [_clean(item, depth + 1) for item, _ in zip(value, range(MAX_KEYS))]
-        return items if len(value) <= MAX_KEYS else [*items, "<%d more>" % (len(value) - MAX_KEYS)]
-    return _clean_other(value, depth)
+    for base in _SEQUENCES:
+        if issubclass(kind, base):
+            size = base.__len__(value)
+            items = [_clean(item, depth + 1) for item, _ in zip(base.__iter__(value), range(MAX_KEYS))]
+            return items if size <= MAX_KEYS else [*items, "<%d more>" % (size - MAX_KEYS)]
+    return _clean_other(value, kind, depth)
 
 
 def _clean_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for key, item in value.items():
+    for key, item in dict.items(value):
         if len(result) >= MAX_KEYS:
-            result["<more>"] = len(value) - MAX_KEYS
+            result["<more>"] = dict.__len__(value) - MAX_KEYS
             break
         name = _clean(key, depth + 1) if type(key) is str else _text(key)
         result[name[:256]] = _clean(item, depth + 1)
     return result
 
 
-def _clean_other(value: Any, depth: int) -> Any:
-    if isinstance(value, bytes):
-        return _clean(value[:MAX_REPR].decode("utf-8", "backslashreplace"), depth)
-    if isinstance(value, int):
-        return _clean(int(value), depth)
-    if isinstance(value, float):
-        return _clean(float(value), depth)
-    if isinstance(value, str):
+def _clean_other(value: Any, kind: type, depth: int) -> Any:
+    if issubclass(kind, bytes):
+        return _clean(bytes.__getitem__(value, slice(MAX_REPR)).decode("utf-8", "backslashreplace"), depth)
+    if issubclass(kind, int):
+        return _clean(int.__int__(value), depth)
+    if issubclass(kind, float):
+        return _clean(float.__float__(value), depth)
+    if issubclass(kind, str):
         return _clean(str.__str__(value), depth)
-    iso = getattr(value, "isoformat", None)
-    if callable(iso) and type(value).__module__ == "datetime":
-        return iso()
-    if type(value).__module__ in ("uuid", "decimal", "pathlib", "ipaddress"):
+    module = kind.__module__
+    if module == "datetime" and hasattr(kind, "isoformat"):
+        return value.isoformat()
+    if module in ("uuid", "decimal", "pathlib", "ipaddress"):
         return _clean(str(value), depth)
     return _clean(_text(value), depth)
 
@@ -151,9 +156,7 @@ def _text(value: object) -> str:
     """Return the repr of an object we know nothing about, capped; its code may raise."""
     try:
         text = repr(value)
-    except BaseException as problem:
-        if isinstance(problem, KeyboardInterrupt):
-            raise
+    except Exception:  # what is no Exception may be a signal handler's sys.exit, which must not be swallowed
         return "<unprintable %s object>" % type(value).__name__
     if type(text) is not str:
         text = str.__str__(text)

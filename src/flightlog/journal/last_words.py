@@ -88,7 +88,9 @@ def _enter(state: State, directory: str, head: Head, spare: bool) -> bool:
     number = state.numbers()
     try:
         state.lock(directory)
-        header = frame(encode(birth.header(state.writer, number, state.drops.totals, head)), state.salt, number)
+        header = frame(
+            encode(birth.header(state.writer, number, state.drops.totals, state.before(), head)), state.salt, number
+        )
         if os.write(fd, header) != len(header):
             raise OSError("the reserve is not what it was")
         os.rename(path, os.path.join(directory, segment_name(state.writer, number)))

@@ -14,6 +14,8 @@ from ..system import native, os
 from . import birth
 from .drops import Drops
 
+MAX_NOTED = 1 << 31  # drops; of a longer lock file the agent would not believe that it is one
+
 
 class State:
     """Everything that belongs to one writer id in one process."""
@@ -26,6 +28,7 @@ class State:
         "inodes",
         "limit",
         "lock_fd",
+        "lock_inode",
         "next",
         "numbers",
         "on_reserve",
@@ -45,6 +48,7 @@ class State:
         self.salt = crc32(bytes.fromhex(self.writer))
         self.fd = -1  # the first write fails with EBADF and so takes the slow path to birth
         self.lock_fd = -1
+        self.lock_inode: tuple[int, int] | None = None
         self.next = itertools.count(1).__next__
         self.numbers = itertools.count().__next__
         self.segment = -1
@@ -65,7 +69,25 @@ class State:
         if self.lock_fd < 0:
             lock_fd, inode = birth.make_lock(directory, self.writer)
             self.inodes.add(inode)
+            self.lock_inode = inode
             self.lock_fd = lock_fd
+
+    def note(self) -> None:
+        """Make the lock file as long as there are drops: that needs no room on a full disk, and no later record. Never raises."""
+        if self.lock_fd >= 0:
+            birth.set_size(self.lock_fd, self.lock_inode, min(sum(self.drops.totals.values()), MAX_NOTED))
+
+    def before(self) -> tuple[int, int]:
+        """Return the number of the current segment (-1: there is none) and how long it is at least, for the header of the next one."""
+        inode, size = birth.inode_and_size(self.fd)
+        if inode not in self.inodes:
+            return self.segment, 0
+        if not self.on_reserve:
+            return self.segment, size
+        try:
+            return self.segment, os.lseek(self.fd, 0, os.SEEK_CUR)  # a slot is longer than what stands in it
+        except OSError:
+            return self.segment, 0
 
     def fits(self, length: int) -> bool:
         """Tell whether *length* more bytes go into the current segment, if that still is one of ours."""

@@ -25,8 +25,9 @@ from zlib import crc32
 from .. import identity
 from ..system import os, time
 from . import birth, last_words, reserve
-from .drops import UNWRITABLE
+from .drops import PRESSURE, UNWRITABLE
 from .format import CRC_PIECE_BYTES, FRAME_HEAD, FRAME_HEAD_BYTES, MAX_PAYLOAD_BYTES, ROTATE_BYTES, TAG, frame
+from .mistakes import MISTAKES, STACK_ABORTS, must_rise
 from .patience import Patience
 from .state import State
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 1.0  # after a failed birth or rotation
 WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
+NOTE_MASK = 0x3F  # of records shed for pressure, every 64th is noted at once: a note costs more than a record
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
@@ -81,13 +83,13 @@ class Writer:
     @property
     def dropped(self) -> dict[str, int]:
         """How many records were dropped so far in this process, by "LEVEL/reason"."""
-        return dict(self._state.drops.totals)
+        return self._state.drops.totals
 
     def append(self, payload: bytes, level: int = 20, final: bool = False) -> int:
         """Append one record; return its number (from 1), or 0 when it was dropped.
 
-        When a number is returned the record survives `kill -9`. Never raises, takes no lock, does not wait for a disk
-        (the kernel may throttle a writer while it writes back). Safe in threads, signal handlers, `__del__` and after forks.
+        When a number is returned the record survives `kill -9`. Never raises (but see `mistakes`), takes no lock, does not wait for
+        a disk (the kernel may throttle a writer while it writes back). Safe in threads, signal handlers, `__del__` and after forks.
 
         Args:
             payload: one JSON object in UTF-8, at most 256 KB.
@@ -122,7 +124,7 @@ class Writer:
         if not limit:
             return MAX_PAYLOAD_BYTES
         state = self._current()
-        header = birth.header(state.writer, max(state.segment, 0), state.drops.totals, self._head)
+        header = birth.header(state.writer, max(state.segment, 0), state.drops.totals, state.before(), self._head)
         return max(0, limit - len(birth.first_frame(header, state.salt, limit)) - _HEAD)
 
     def drop(self, level: int, reason: str, pressure: int = 0) -> None:
@@ -193,6 +195,8 @@ class Writer:
                 if not self._rotate(state):
                     if state is not self._state:
                         continue
+                    if time.monotonic() >= state.retry_at:
+                        continue  # somebody's birth was interrupted: it has not failed
                     if attempt < 4 and not final and self.patience.wait(lambda: self._rotate(self._state)):
                         continue
                     break
@@ -218,8 +222,10 @@ class Writer:
     # -- what was dropped, and last words ------------------------------------------------------------------------
 
     def _count(self, state: State, level: int, reason: str, pressure: int = 0) -> None:
-        state.drops.count(level, reason, pressure)
+        count = state.drops.count(level, reason, pressure)
         state.slow = True
+        if reason != PRESSURE or not count & NOTE_MASK:
+            state.note()
         if not self._declares_at_exit:
             self._declares_at_exit = True
             atexit.register(self._declare_at_exit)
@@ -229,6 +235,8 @@ class Writer:
         state = self._current()
         if state.drops.owed or state.drops.untold:
             self._declare_now(state, last=True)
+        if state.drops.owed:
+            state.note()
 
     def _declare_now(self, state: State, last: bool = False) -> None:
         """Declare drops although no record comes; begins a segment when there is none. *last*: nothing comes any more."""
@@ -260,7 +268,7 @@ class Writer:
             if state is not self._state or state.segment != turn:
                 return False
             return last_words.write(state, self.directory, self._head, self._spare, payload, n)
-        except Exception:
+        except (*MISTAKES, OSError):
             return False
         finally:
             state.turns.pop(turn, None)
@@ -323,10 +331,12 @@ class Writer:
         try:
             state.lock(self.directory)
             limit = birth.file_limit(self.rotate_bytes)
-            header = birth.header(state.writer, number, state.drops.totals, self._head)
+            header = birth.header(state.writer, number, state.drops.totals, state.before(), self._head)
             data = birth.first_frame(header, state.salt, limit)
             fd, inode, network = birth.make_segment(self.directory, state.writer, number, data)
-        except Exception:
+        except (*MISTAKES, OSError) as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
             state.retry_at = now + RETRY_SECONDS
             return False
         if state is not self._state or os.getpid() != pid:  # a fork, or a handler that took a fresh writer
@@ -345,7 +355,7 @@ class Writer:
         state.on_reserve = state.bad = False
         state.limit, state.header = limit, len(data)
         if limit:
-            state.drops.declared(False)  # the header says it; a record of its own may find no room
+            state.drops.declared(False, header["dropped"])  # the header says it; a record of its own may find no room
         state.slow = state.drops.owed or limit > 0
         self.patience.renew()
         if first:

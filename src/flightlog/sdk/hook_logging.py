@@ -15,6 +15,7 @@ from json.encoder import encode_basestring_ascii as quote
 from .. import records
 from ..config.control import STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import mark_logging, redact, streams
 from .context import current
 from .pieces import LARGE_BYTES, fields, plain, thread, threads
@@ -121,6 +122,8 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
         try:
             message = record.getMessage()
         except Exception as problem:  # wrong arguments: logging itself complains on the console
+            if not record.args and type(record.msg) is str and not isinstance(problem, MISTAKES):
+                raise  # no code of the program was called
             message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
         if outer is not None and outer[0] == message:
             reference = outer[1]
@@ -133,12 +136,16 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
             dispatch.outer = (message, reference)
         if _marking:
             mark_logging.remember(record, reference)
-    except Exception:
-        recorder.errors += 1
+    except MISTAKES as problem:
+        if STACK_ABORTS and must_rise(problem):
+            raise
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
     return outer
 
 
 def _journal(record: logging.LogRecord, message: str, now: int) -> int:
+    begun = False
     event = dispatch.event
     if event is not None:
         dispatch.event = None  # what a handler logs meanwhile is another record
@@ -158,9 +165,12 @@ def _journal(record: logging.LogRecord, message: str, now: int) -> int:
         where = current.get() or recorder.scope
         data = f'{site},"t":{now}{where.tail}{threads.get(name) or thread(name)},"m":{text}{more}}}'.encode()  # type: ignore[union-attr]
         if len(data) <= LARGE_BYTES:
+            begun = True  # from here on it may have been written: it is not tried again
             return recorder.writer.append(data, record.levelno)  # type: ignore[union-attr]
-    except Exception:
-        pass  # something about this record is strange; the way below takes anything
+    except MISTAKES as problem:
+        if begun or (STACK_ABORTS and must_rise(problem)):
+            raise
+    # Something about this record is strange; this way takes anything.
     return _journal_slowly(record, message, now, event)
 
 

@@ -12,6 +12,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import streams
 from .context import current
 from .hook_logging import dispatch
@@ -79,8 +80,11 @@ def install_handler(module: ModuleType) -> None:
             else:
                 reference = streams.reference(_journal(record))
             dispatch.outer = (record["message"], reference)
-        except Exception:
-            recorder.errors += 1
+        except MISTAKES as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
+            recorder.failed += 1
+            recorder.check_at = 0
         try:
             return original(self, record, *args, **kw)
         finally:

@@ -13,6 +13,7 @@ import time
 
 from .. import records
 from ..journal.encode import encode
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import streams
 from .context import current
 from .hook_logging import dispatch
@@ -125,8 +126,11 @@ def _take(bound: Any, method: str, event: object, event_kw: dict[str, Any]) -> A
             problem = info[1] if isinstance(info, tuple) else sys.exc_info()[1]
         _call.n = 0
         _call.n = _journal(method, event, fields, problem)
-    except Exception:
-        recorder.errors += 1
+    except MISTAKES as problem:
+        if STACK_ABORTS and must_rise(problem):
+            raise
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
     return before
 
 

@@ -2,7 +2,7 @@
 
 Owns: the hot path. What is constant at a call site (level, logger, file, line, function, message) is encoded once and kept
 under the message literal, verified by code object and instruction; what is left is the time, the scope, the thread and the fields.
-Invariants: never raises, whatever the fields are; never prints; a message is text, never a format.
+Invariants: never raises, whatever the fields are (`journal.mistakes` names the one exception); never prints; a message is text, never a format.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from json.encoder import encode_basestring_ascii as quote
 from .. import records
 from ..config.control import STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import redact
 from .context import current
 from .pieces import LARGE_BYTES, fields, name_current_thread, plain
@@ -115,6 +116,7 @@ def _record(
     problem: BaseException | None = None,
 ) -> int:
     """Write one record; return its number, or 0."""
+    begun = False
     try:
         now = _now()
         if (now >= recorder.check_at or recorder.page[STATE]) and not recorder.admit(now, level):
@@ -130,14 +132,20 @@ def _record(
             more = "}"
         data = f'{site[3]},"t":{now}{(current.get() or recorder.scope).tail}{_thread.piece or name_current_thread()}{more}'.encode()  # type: ignore[union-attr]
         if len(data) <= LARGE_BYTES:
+            begun = True  # from here on it may have been written: it is not tried again
             return recorder.writer.append(data, level)  # type: ignore[union-attr]
-    except Exception:
-        pass  # something about this record is strange; the way below takes anything
+    except MISTAKES as trouble:
+        if STACK_ABORTS and must_rise(trouble):
+            raise
     try:
-        return _write_large(logger, level, message, values, frame, problem)
-    except Exception:
-        recorder.errors += 1
-        return 0
+        if not begun:  # something about this record is strange: this way takes anything
+            return _write_large(logger, level, message, values, frame, problem)
+    except MISTAKES as trouble:
+        if STACK_ABORTS and must_rise(trouble):
+            raise
+    recorder.failed += 1  # plain stores: the stack may be full
+    recorder.check_at = 0
+    return 0
 
 
 def _rest(logger: Logger, values: dict[str, Any], problem: BaseException | None) -> str:

@@ -17,8 +17,9 @@ from ..config import switch
 from ..config.compiled import LOGGER
 from ..config.control import DISABLED, LEVELS, LOOK_EVERY_NS, PRESSURE_MASK, STATE, ControlReader
 from ..config.quota import SHED_BELOW, segment_bytes
-from ..journal.drops import PRESSURE
+from ..journal.drops import FAILED, PRESSURE
 from ..journal.encode import encode
+from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
@@ -35,6 +36,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.errors = 0
+        self.failed = 0  # records that our own code failed to write; declared with the next record
         self.pipeline = ""
         self.writer: Writer | None = None
         self.scope: Scope | None = None
@@ -55,7 +57,7 @@ class Recorder:
 
     def after_fork(self) -> None:
         """Forget what belonged to the parent process; the run stays."""
-        self.check_at = 0
+        self.check_at = self.failed = 0
         self.implicit = ""
 
     def _start(self) -> None:
@@ -143,8 +145,11 @@ class Recorder:
                     return False
                 if self.page[STATE] & DISABLED:
                     return False
-        except Exception:
-            self.errors += 1
+        except (*MISTAKES, OSError) as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
+            self.failed += 1
+            self.check_at = 0
             return False
         return True
 
@@ -157,6 +162,8 @@ class Recorder:
         redact.look(identity.control_path(self._config or ""))
         self.page = self.control.page
         self.check_at = now + LOOK_EVERY_NS
+        if self.failed:
+            self._own_up()
         pressure = self.control.pressure
         self.patience.seconds = self.writer.patience.seconds = self.control.limits.block_ms / 1000.0
         if not pressure:
@@ -180,6 +187,12 @@ class Recorder:
         state = self.page[STATE]
         return bool(state & DISABLED) or level >= SHED_BELOW[LEVELS[state & PRESSURE_MASK]]
 
+    def _own_up(self) -> None:
+        """Declare the records that we failed to write, most likely because the program's stack was full. Their level is not known."""
+        count, self.failed = self.failed, 0
+        for _ in range(count):
+            self.writer.drop(0, FAILED)  # type: ignore[union-attr]
+
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
         try:
@@ -191,14 +204,19 @@ class Recorder:
             assert where is not None and self.writer is not None
             payload = encode(records.event(name, where.run, data, where.stage, now))
             self.writer.append(payload, level, name in records.FINAL_EVENTS)
-        except Exception:
-            self.errors += 1
+        except (*MISTAKES, OSError) as problem:
+            if STACK_ABORTS and must_rise(problem):
+                raise
+            self.failed += 1
+            self.check_at = 0
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
         try:
             if self.writer is None:
                 return
+            if self.failed:
+                self._own_up()
             if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}
                 self.writer.append(

@@ -50,7 +50,8 @@ def record(problem: BaseException, trace: TracebackType | None, level: int, logg
             payload["s"] = scope.stage
         return recorder.writer.append(encode(payload), level, True)
     except Exception:
-        recorder.errors += 1
+        recorder.failed += 1  # plain stores: the stack may be full
+        recorder.check_at = 0
         return 0
 
 

@@ -26,6 +26,7 @@ from ..errors import (
     SinkUnavailable,
 )
 from . import tls
+from .watch import WatchedConnection, watch
 
 Connection = psycopg.Connection[Any]
 CONNECT_SECONDS = 5
@@ -54,7 +55,12 @@ _WRONG = ("28", "42", "3D", "3F", "0A", "2F")
 
 
 def connect(
-    dsn: str, name: str, autocommit: bool = True, statement_seconds: float = STATEMENT_SECONDS, row_factory: Any = None
+    dsn: str,
+    name: str,
+    autocommit: bool = True,
+    statement_seconds: float = STATEMENT_SECONDS,
+    row_factory: Any = None,
+    watched: bool = False,
 ) -> Connection:
     """Open a connection. Times are UTC in it.
 
@@ -64,6 +70,7 @@ def connect(
         autocommit: whether each statement commits by itself.
         statement_seconds: the longest a statement may take.
         row_factory: psycopg's; tuples by default.
+        watched: end a wait in which nothing moves, see `watch`.
 
     Blocks for at most 5 s per address. Raises SinkUnavailable, SinkMisconfigured.
     """
@@ -72,7 +79,8 @@ def connect(
     options = {key: value for key, value in _DEFAULTS.items() if key not in known}
     more = {"row_factory": row_factory} if row_factory is not None else {}
     try:
-        connection = psycopg.connect(
+        kind: type[Connection] = WatchedConnection if watched else psycopg.Connection
+        connection = kind.connect(
             conninfo.make_conninfo("", **{**known, **options, "application_name": name}), autocommit=True, **more
         )
     except psycopg.Error as problem:
@@ -84,6 +92,8 @@ def connect(
             raise SinkMisconfigured(error.message, hint, error.sqlstate) from problem
         raise error from problem
     set_json_loads(parsed, connection)
+    if isinstance(connection, WatchedConnection):
+        watch(connection)
     try:
         milliseconds = str(int(statement_seconds * 1000))
         connection.execute(_SETTINGS, (milliseconds, str(LOCK_SECONDS * 1000), "120000"))

@@ -182,8 +182,9 @@ class EmbeddedServer:
         os.rmdir(folder)
 
     def _launch(self, programs: Programs, account: Account, fast: bool) -> None:
-        for process in _started:  # one of ours that was killed
-            process.poll()
+        _started[:] = [
+            process for process in _started if process.poll() is None
+        ]  # one that was killed counts as running till then
         folder = self._socket_folder(account)
         pg_remains.make_way(self.data, folder + _SOCKET_NAME)
         log_path = os.path.join(self.folder, "log")

@@ -20,6 +20,8 @@ from . import partitions, roles
 from .db import Connection, connect, masked, translate
 from .queries import named
 
+PIECE_BYTES = 64 << 10  # of COPY data, written at once
+
 
 class StoredPosition(NamedTuple):
     """A writer's position; the fields are those of `agent.sink.Position`."""
@@ -45,28 +47,36 @@ class PostgresSink:
         self.place = masked(dsn)
         self.role = role
         self.node = ""
-        self.epoch = 0
+        self.epoch = self.backend = 0
         self.store_id = ""
         self._connection: Connection | None = None
         self._sql = named("ingest")
 
-    def open(self, node: str, pid: int) -> int:
-        """Take *node*; returns the epoch. Raises SinkError."""
+    def open(self, node: str, pid: int, session: int = 0) -> int:
+        """Take *node*; returns the epoch. Raises SinkError; Fenced when we had it as *session*, and another agent's session has it now."""
         self.close()
         self.node = node
-        connection = connect(self.dsn, f"flightlog agent {node}"[:63])
+        connection = connect(self.dsn, f"flightlog agent {node}"[:63], watched=True)
         try:
             if self.role:
                 roles.take(connection, self.role)
             connection.execute(self._sql["durable"].encode())
+            if session:
+                taken = connection.execute(self._sql["taken"].encode(), {"node": node, "session": session}).fetchone()
+                if taken is not None and taken[0]:
+                    raise Fenced(f"a newer agent ships for node {node}", "", "FL001")
             row = connection.execute(
                 self._sql["open"].encode(), {"node": node, "pid": pid, "version": __version__}
             ).fetchone()
+        except Fenced:
+            connection.close()
+            raise
         except psycopg.Error as problem:
             connection.close()
             raise translate(problem, "cannot open the store for this node") from problem
         assert row is not None
         self._connection = connection
+        self.backend = connection.info.backend_pid
         self.epoch, self.store_id = int(row[0]), str(row[1])
         return self.epoch
 
@@ -161,7 +171,7 @@ class PostgresBatch:
             if self._copy is None:
                 self._context = self._connection.cursor().copy(self._sql["copy_logs"].encode())
                 self._copy = self._context.__enter__()
-            self._copy.write(rows)
+            _write(self._copy, rows)
         except psycopg.Error as problem:
             raise translate(problem, "cannot store logs") from problem
 
@@ -181,7 +191,7 @@ class PostgresBatch:
             return
         try:
             with self._connection.cursor().copy(self._sql["copy_events"].encode()) as copy:
-                copy.write(rows)
+                _write(copy, rows)
         except psycopg.Error as problem:
             raise translate(problem, "cannot store events") from problem
 
@@ -268,3 +278,9 @@ class PostgresBatch:
             self._connection.execute(statement.encode())
         except psycopg.Error as problem:
             raise translate(problem, during) from problem
+
+
+def _write(copy: psycopg.Copy, rows: bytes) -> None:
+    """Write in pieces that go over a slow line before it is taken for a dead one."""
+    for begin in range(0, len(rows), PIECE_BYTES):
+        copy.write(rows[begin : begin + PIECE_BYTES])

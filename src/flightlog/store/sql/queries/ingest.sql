@@ -3,6 +3,11 @@
 -- name: open
 SELECT epoch, store_id::text FROM pipeline_agent_open_v1(%(node)s, %(pid)s, %(version)s)
 
+-- name: taken
+SELECT EXISTS (SELECT FROM pg_stat_activity s
+                WHERE s.pid = pipeline_agent_backend_v1(%(node)s) AND s.pid <> %(session)s AND s.datname = current_database()
+                  AND s.application_name = current_setting('application_name'))
+
 -- name: durable
 SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                         ELSE current_setting('synchronous_commit') END, false)

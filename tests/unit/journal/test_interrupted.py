@@ -1,0 +1,86 @@
+"""A birth that is interrupted has not failed: whoever waited for it makes one of its own."""
+
+import threading
+
+import pytest
+
+from flightlog.journal import birth
+from flightlog.journal.writer import Writer
+
+
+class Boom(Exception):
+    """What a signal handler or another thread raises."""
+
+
+def test_a_record_that_waited_for_an_interrupted_birth_is_written(tmp_path, monkeypatch):
+    made, begun, waiting = birth.make_segment, threading.Event(), threading.Event()
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(birth, "make_segment", made)
+        begun.set()
+        assert waiting.wait(10)
+        raise Boom
+
+    monkeypatch.setattr(birth, "make_segment", interrupted)
+    writer = Writer(str(tmp_path))
+    caught = []
+
+    def first():
+        try:
+            writer.append(b"{}")
+        except Boom as problem:
+            caught.append(problem)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(10)
+    original = writer._wait_for
+
+    def wait_for(*arguments):
+        waiting.set()
+        thread.join()
+        return original(*arguments)
+
+    monkeypatch.setattr(writer, "_wait_for", wait_for)
+    assert writer.append(b"{}") > 0
+    assert len(caught) == 1, "what interrupts a logging call rises"
+    assert writer.dropped == {}
+
+
+@pytest.mark.parametrize("kind", [Boom, KeyboardInterrupt, SystemExit, TimeoutError])
+def test_what_a_signal_handler_raises_in_the_encoder_rises(monkeypatch, kind):
+    from flightlog.journal import encode
+
+    def raising(_):
+        raise kind
+
+    monkeypatch.setattr(encode, "_fast", raising)
+    with pytest.raises(kind):
+        encode.encode({"k": "log"})
+
+
+def test_subclasses_are_encoded_without_their_own_code():
+    from flightlog.journal.encode import encode
+
+    class Map(dict):
+        def items(self):
+            raise Boom
+
+        __iter__ = __len__ = items
+
+    class List(list):
+        def __iter__(self):
+            raise Boom
+
+        __len__ = __iter__
+
+    class Bytes(bytes):
+        def __getitem__(self, key):
+            raise Boom
+
+    class Number(int):
+        def __int__(self):
+            raise Boom
+
+    values = {"map": Map(a=1), "list": List([1]), "bytes": Bytes(b"b"), "number": Number(7)}
+    assert encode({"k": "log", "x": values}) == b'{"k":"log","x":{"map":{"a":1},"list":[1],"bytes":"b","number":7}}'
