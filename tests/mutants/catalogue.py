@@ -53,7 +53,13 @@ MUTANTS = [
     ),
     Mutant(
         "damage that is passed in parts counts for each",
-        [("agent/step.py", " and not in_parts", "")],
+        [
+            (
+                "agent/step.py",
+                "        if self._n_from_damage < 0:\n            self._before",
+                "        self.corrupt += self._n_from_damage >= 0\n        if self._n_from_damage < 0:\n            self._before",
+            )
+        ],
         "tests/fuzz/test_hard_shapes.py::test_long_damage_is_one_damage",
     ),
     Mutant(

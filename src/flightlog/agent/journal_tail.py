@@ -335,7 +335,7 @@ class JournalTail:
         return {}
 
     def _head_of(self, files: Files, number: int) -> dict[str, Any]:
-        """Return the header of one segment, empty when it has none that can be read."""
+        """Return the header of one segment, empty when it has none that makes sense. Raises OSError where the disk does not give it now."""
         try:
             fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
         except (OSError, SegmentError):
@@ -343,7 +343,7 @@ class JournalTail:
         try:
             frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
             head = clean(json.loads(frames[0][2])) if frames else None
-        except (OSError, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return {}
         finally:
             os.close(fd)

@@ -70,6 +70,8 @@ class Sites:
                 site = self._learn(front)
             if site is not None:
                 try:
+                    if not payload.isascii():
+                        payload.decode()  # as `decode` does: what is kept raw is looked at nowhere else
                     return site, _decode_rest(b"{" + payload[len(front) + 1 :])
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     pass
