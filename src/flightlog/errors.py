@@ -7,6 +7,7 @@ FlightlogError                 message + hint (what to do) + retryable
 ├── TimedOut                   not done in the time that was given (exit 5)
 ├── Refused                    a guard said no, the caller must insist (exit 6)
 ├── SegmentError               a journal file is not what it claims to be
+│   └── NewerFormat            it was written by a newer flightlog, in a form that we would misread
 ├── EmbeddedError              the embedded PostgreSQL cannot be prepared or started
 └── SinkError                  where records are shipped to
     ├── SinkUnavailable        gone or busy: try the same again later            (retryable)
@@ -75,6 +76,10 @@ class Refused(FlightlogError):
 
 class SegmentError(FlightlogError):
     """A journal file is not what it claims to be."""
+
+
+class NewerFormat(SegmentError):
+    """A journal file was written by a newer flightlog, in a form that we would misread."""
 
 
 class EmbeddedError(FlightlogError):

@@ -63,6 +63,11 @@ MUTANTS = [
         "tests/fuzz/test_hard_shapes.py::test_long_damage_is_one_damage",
     ),
     Mutant(
+        "a newer version of the format is read as if it were ours",
+        [("journal/format.py", " and version > FORMAT_VERSION", " and version < 0")],
+        "tests/faults/test_skew.py::test_37_format_skew",
+    ),
+    Mutant(
         "nesting without end ends the agent",
         [("agent/decode.py", "UnicodeDecodeError, RecursionError):", "UnicodeDecodeError):")],
         "tests/unit/agent/test_decode.py::test_nesting_without_end_is_poison_at_most",

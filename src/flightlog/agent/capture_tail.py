@@ -14,7 +14,7 @@ from .. import identity, redact
 from ..errors import SegmentError
 from ..journal import reader
 from ..journal.capture import INDEX_ENTRY
-from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, segment_name
+from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, must_know, segment_name
 from ..journal.liveness import writer_is_alive
 from ..system import os, time
 from .batch import BLOCK_ROWS, RunUnknown
@@ -108,6 +108,7 @@ class CaptureTail:
 
     def read(self, files: Files, into: Intake, step: Step) -> bool:
         """Read on from where *step* stands, about one window; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
+        must_know(self.meta.get("v"), "its .meta")
         before = (step.segno, step.offset, step.closed)
         over = self._dead and not self.wants_a_look(files)
         window = WINDOW_BYTES

@@ -15,7 +15,7 @@ from .file_positions import waiting
 from .file_rows import GUESSED, NAMED, STARTED, FileGathering
 from .file_sink import FileSink
 from .journal_tail import JournalTail
-from .ready import Tail, ready
+from .ready import Tail, ready, why
 from .shipper import Shipped
 from .sink import Position
 from .spool import CAPTURE, Files
@@ -106,8 +106,8 @@ class FileShipper:
                 continue  # also a stranger's file under a name that is in use: not shipped, not removed
             try:
                 tail = self._follow(files, position)
-            except OSError as problem:
-                self.unreadable[writer] = str(problem)
+            except (OSError, SegmentError) as problem:
+                self.unreadable[writer] = why(problem)
                 continue
             self._tails[writer] = tail
             if isinstance(tail, CaptureTail):
@@ -130,7 +130,7 @@ class FileShipper:
                 try:
                     advanced = tail.read(found[tail.writer], into, step)
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
-                    self.unreadable[tail.writer] = str(problem)
+                    self.unreadable[tail.writer] = why(problem)
                     continue
                 if advanced and not step.closed:
                     again.append(tail)

@@ -17,7 +17,7 @@ from typing import Any
 from .. import identity
 from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
-from ..journal.format import LOCK_SUFFIX, SEGMENT_SUFFIX, salt_of, segment_name
+from ..journal.format import LOCK_SUFFIX, SEGMENT_SUFFIX, must_know, salt_of, segment_name
 from ..journal.liveness import writer_is_alive
 from ..system import os
 from .batch import BLOCK_ROWS, RunUnknown
@@ -162,6 +162,7 @@ class JournalTail:
             step.go_on(later)
         if self._fd_number != step.segno:
             self.close()
+            must_know(self._head_of(files, step.segno).get("v"), f"segment {step.segno}")
             try:
                 self._fd = files.open(segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
             except FileNotFoundError:

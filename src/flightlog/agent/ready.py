@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..errors import FlightlogError
 from .capture_tail import CaptureTail
 from .journal_tail import JournalTail
 from .spool import Files
 
 Tail = JournalTail | CaptureTail
+
+
+def why(problem: Exception) -> str:
+    """Return in one line why a writer is held up, and what to do about it where that is known."""
+    hint = problem.hint if isinstance(problem, FlightlogError) else ""
+    return f"{problem}; {hint}" if hint else str(problem)
 
 
 def ready(tails: Mapping[str, Tail], found: Mapping[str, Files], look_alive: bool) -> tuple[list[Tail], bool]:

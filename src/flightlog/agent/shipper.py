@@ -18,7 +18,7 @@ from .capture_tail import CaptureTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
 from .hint import Hint, Known
 from .journal_tail import JournalTail
-from .ready import Tail, ready
+from .ready import Tail, ready, why
 from .sink import Position, Sink
 from .sites import Sites
 from .spool import CAPTURE, Files
@@ -162,8 +162,8 @@ class Shipper:
             else:
                 try:
                     tail = self._tails[writer] = self._follow(files, position)
-                except OSError as problem:
-                    self.unreadable[writer] = str(problem)
+                except (OSError, SegmentError) as problem:
+                    self.unreadable[writer] = why(problem)
                     continue
                 if self._hint is not None and writer in known:  # to another agent of this home, perhaps
                     self._hint.note(Known(writer, tail.kind, tail.run, tail.pipeline, position))
@@ -192,7 +192,7 @@ class Shipper:
                 try:
                     advanced = tail.read(found[tail.writer], into, step)
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
-                    self.unreadable[tail.writer] = str(problem)
+                    self.unreadable[tail.writer] = why(problem)
                     continue
                 if isinstance(step.wants, DayMissing) and not into.streaming:
                     self._prepare({step.wants.day})

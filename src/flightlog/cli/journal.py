@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 from .. import identity, records
-from ..errors import NotFound, SegmentError
+from ..errors import NewerFormat, NotFound, SegmentError
 from ..journal import reader
-from ..journal.format import SEGMENT_SUFFIX, parse_name, salt_of
+from ..journal.format import SEGMENT_SUFFIX, must_know, parse_name, salt_of
 from . import output
 
 
@@ -47,7 +47,7 @@ def journal() -> None:
 def cat(paths: tuple[str, ...], form: str) -> None:
     """Print the records of segments, or of all segments in a directory (default: this user's spool).
 
-    Exit 1 when corrupt bytes were met. A torn end, which its writer died in, is told and is no error.
+    Exit 1 when corrupt bytes were met, or a segment of a format that is newer than this program. A torn end, which its writer died in, is told and is no error.
 
     \b
     Examples:
@@ -107,7 +107,7 @@ def _unreadable(path: str, problem: Exception) -> NotFound:
 
 
 def _records(path: str, named: bool) -> Iterator[dict[str, Any] | None]:
-    """Yield the records of one segment; None for corrupt bytes, which are told on standard error; so is a torn end."""
+    """Yield the records of one segment; None for corrupt bytes and a newer format, which are told on standard error; so is a torn end."""
     writer = os.path.basename(path)[:32]
     damage: tuple[int, int] | None = None
     try:
@@ -119,12 +119,19 @@ def _records(path: str, named: bool) -> Iterator[dict[str, Any] | None]:
             if payload is None:
                 damage = (offset, end)
                 continue
-            yield dict(_decode(payload), writer=writer, n=n)
+            record = _decode(payload)
+            if record.get("k") == "head":
+                must_know(record.get("v"), f"segment {record.get('segno')}")
+            yield dict(record, writer=writer, n=n)
     except BrokenPipeError:
         raise
     except FileNotFoundError as problem:  # shipped and removed since we looked into the directory
         if named:
             raise _unreadable(path, problem) from problem
+    except NewerFormat as problem:
+        output.note(f"{output.one_line(path)}: {problem.message}; {problem.hint}")
+        yield None
+        return
     except (OSError, SegmentError) as problem:
         raise _unreadable(path, problem) from problem
     if damage is not None:

@@ -135,6 +135,8 @@ class Spooled:
             found, _ = _newest(_look(writers))  # who was found dead is at his end only by a later look
             while shipper.ship(found, look_alive=True).more:
                 pass
+            for writer, why in shipper.unreadable.items():
+                output.note(f"-- what writer {writer} wrote cannot be read: {output.one_line(why)} --")
             alive = set(shipper.living_runs(found))
             shipper.forget()
         return alive

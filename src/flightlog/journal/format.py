@@ -13,6 +13,8 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
+from ..errors import NewerFormat
+
 FORMAT_VERSION = 1
 TAG = 0xA7
 FRAME_HEAD = struct.Struct("<IIQ")  # crc, tag and length, n
@@ -50,6 +52,22 @@ def frame(payload: bytes, salt: int, n: int) -> bytes:
 def segment_name(writer: str, number: int, suffix: str = SEGMENT_SUFFIX) -> str:
     """Return the file name of a writer's segment."""
     return "%s.%06d%s" % (writer, number, suffix)
+
+
+def must_know(version: object, thing: str) -> None:
+    """Refuse what a newer program wrote in another form: an older reader would read something wrong. Raises NewerFormat.
+
+    New keys, kinds and events come without a new version: they are read by who does not know them.
+
+    Args:
+        version: `v` of the header or of `.meta`; what is no number above ours is not looked at.
+        thing: what has it, for the message.
+    """
+    if type(version) is int and version > FORMAT_VERSION:
+        raise NewerFormat(
+            f"{thing} has version {version} of the journal's format, this flightlog reads {FORMAT_VERSION}",
+            "update flightlog here; the files stay where they are till then",
+        )
 
 
 def is_writer_id(text: str) -> bool:
