@@ -16,7 +16,7 @@ from flightlog import identity
 from waiting import wait_until
 
 EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
-BOUND_SECONDS = 2.5  # the agent flushes once a second; a flush takes its time as well, on a disk that is busy
+BOUND_SECONDS = 1.0  # the agent flushes twice a second; a flush takes its time as well
 
 
 class Disk:

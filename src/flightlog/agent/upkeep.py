@@ -28,12 +28,12 @@ from .lag import Oldest
 from .retire import retire
 from .spool import CAPTURE, Files, bytes_of, directories, flush_folder, look
 
-EVERY_SECONDS = 1.0
+EVERY_SECONDS = 0.5  # twice in the second that a power cut may take: flushing takes its time as well
 SHORTEST_SECONDS = 0.05  # between two looks, when the spool fills fast
 UNSEEN_RATE = (
     20e6  # bytes per second that may begin between two looks without passing a whole level; from 400 MB of quota on
 )
-RESERVE_EVERY = 10  # rounds
+RESERVE_EVERY = 20  # rounds
 OTHERS_MODE, PASSABLE_MODE = 0o644, 0o711  # of another user's page and of the directory: pressure is no secret
 LEVEL_SHARE = 0.05  # of the quota: the narrowest level
 ASK_SECONDS = 10.0  # for which a new agent waits to hear what the store has before it takes everything for unshipped
@@ -55,7 +55,7 @@ class Upkeep:
         home: FLIGHTLOG_HOME.
         chosen: FLIGHTLOG_SPOOL or empty.
         config: the config file whose switch is watched, or empty.
-        wanted: returns what the settings say now; asked once a second. Must not raise.
+        wanted: returns what the settings say now; asked at each look, twice a second or more often. Must not raise.
 
     Attributes:
         acknowledged: what the store is known to have; the agent fills it.
