@@ -163,7 +163,7 @@ class ControlReader:
             if not self._owned():
                 self._measure()
                 self.look()
-        except Exception:
+        except (OSError, ValueError, OverflowError):  # a spool or disk that cannot be looked at; a write will tell
             self._pressure = 0
 
     @property

@@ -22,7 +22,6 @@ __all__ = [
     "MASK",
     "cut",
     "divide",
-    "failures",
     "fields",
     "harmless_length",
     "is_secret_key",
@@ -35,7 +34,6 @@ __all__ = [
 
 _forget: list[Callable[[], object]] = []
 _compiled = Compiled()
-failures = 0  # of ours, here
 trouble = ""  # why not all that the config file asks for holds in this process
 
 
@@ -48,7 +46,7 @@ def on_change(forget: Callable[[], object]) -> None:
 
 def look(control_path: str) -> None:
     """Take the rules that lie beside the control page, if they have changed. One stat(2). Never raises."""
-    global failures, trouble
+    global trouble
     if not _compiled.look(path_for(control_path)):
         trouble = _compiled.problem
         return
@@ -57,7 +55,6 @@ def look(control_path: str) -> None:
         try:
             forget()
         except Exception as problem:  # the others must hear of it
-            failures += 1
             trouble = "rules of redaction may not hold yet: %s" % ascii(problem)
 
 
@@ -67,11 +64,10 @@ def unheeded(control_path: str, config: str) -> str:
 
 
 def _start() -> None:
-    global failures, trouble
+    global trouble
     try:
         look(identity.control_path(os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()))
     except Exception as problem:
-        failures += 1
         trouble = "the rules of redaction could not be read: %s; the built-in ones hold" % ascii(problem)
 
 
