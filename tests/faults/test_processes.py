@@ -125,7 +125,8 @@ if __name__ == "__main__":
     elif what in kinds:
         several(prefix, what)
         pool(prefix, what)
-        executor(prefix, what)
+        if hasattr(concurrent.futures.ProcessPoolExecutor, "_adjust_process_count") or what == "fork":
+            executor(prefix, what)
     work(prefix + ".end")
 """
 KINDS = ["plain", "fork", "spawn", "forkserver", "busy", "handler", "c", "closed"]

@@ -62,7 +62,9 @@ def test_37_format_skew(scene):
     first = frame(head(writer, 0, run), salt, 0) + b"".join(frame(log(run, said[n]), salt, n + 1) for n in range(5))
     rest = b"".join(frame(log(run, said[n]), salt, n + 1) for n in range(5, 10))
     headers = [frame(head(writer, 1, run, v=v, prev=[0, len(first)]), salt, 1) for v in (2, 1)]
-    capture = CaptureWriter(scene.spool, {"stream": "stdout", "run": run, "pipeline": "p", "keeper": [1, 1], "boot": "0" * 32})
+    capture = CaptureWriter(
+        scene.spool, {"stream": "stdout", "run": run, "pipeline": "p", "keeper": [1, 1], "boot": "0" * 32}
+    )
     capture.meta["v"] = 2
     capture.open()
     os.write(capture.fd, b"captured in another form\n")
@@ -99,7 +101,9 @@ def test_37_format_skew(scene):
     scene.tally.add(rounds=1, kills=1)
     found = scene.check(beyond=0)
     assert found.good
-    assert fetch(scene.dsn, "SELECT message FROM pipeline_logs WHERE source = 'stdout'") == [("captured in another form",)]
+    assert fetch(scene.dsn, "SELECT message FROM pipeline_logs WHERE source = 'stdout'") == [
+        ("captured in another form",)
+    ]
 
 
 def version(dsn, migrations):

@@ -132,6 +132,9 @@ class FileShipper:
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
                     self.unreadable[tail.writer] = why(problem)
                     continue
+                finally:
+                    if len(turn) > MAX_OPEN:  # else as many descriptors would be open at once
+                        tail.close()
                 if advanced and not step.closed:
                     again.append(tail)
                 if into.is_full():

@@ -194,6 +194,9 @@ class Shipper:
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
                     self.unreadable[tail.writer] = why(problem)
                     continue
+                finally:
+                    if len(turn) > MAX_OPEN:  # else as many descriptors would be open at once
+                        tail.close()
                 if isinstance(step.wants, DayMissing) and not into.streaming:
                     self._prepare({step.wants.day})
                     step.wants = None

@@ -14,6 +14,7 @@ from .. import identity
 from ..system import fcntl, native, os, time
 from .encode import encode
 from .format import CRC_PIECE_BYTES, FORMAT_VERSION, LOCK_SUFFIX, MAX_PAYLOAD_BYTES, frame, segment_name
+from .mistakes import MISTAKES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def header(
     try:
         if head is not None:
             record.update(head())
-    except Exception:
+    except (*MISTAKES, OSError):
         record["head_failed"] = True
     return record
 

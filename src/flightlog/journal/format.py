@@ -16,6 +16,7 @@ from zlib import crc32
 from ..errors import NewerFormat
 
 FORMAT_VERSION = 1
+LEAST_NONSENSE = 1 << 16  # a version that no program will have: somebody else made that header
 TAG = 0xA7
 FRAME_HEAD = struct.Struct("<IIQ")  # crc, tag and length, n
 FRAME_HEAD_BYTES = FRAME_HEAD.size
@@ -60,10 +61,10 @@ def must_know(version: object, thing: str) -> None:
     New keys, kinds and events come without a new version: they are read by who does not know them.
 
     Args:
-        version: `v` of the header or of `.meta`; what is no number above ours is not looked at.
+        version: `v` of the header or of `.meta`; what is no number above ours, or no believable one, is not looked at.
         thing: what has it, for the message.
     """
-    if type(version) is int and version > FORMAT_VERSION:
+    if type(version) is int and FORMAT_VERSION < version < LEAST_NONSENSE:
         raise NewerFormat(
             f"{thing} has version {version} of the journal's format, this flightlog reads {FORMAT_VERSION}",
             "update flightlog here; the files stay where they are till then",
