@@ -17,6 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # Most of a test is waiting for something real; JOBS=1 runs one after the other.
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 PARALLEL = -n $(JOBS) --dist worksteal
+FAULT_JOBS ?= $(shell echo $$((1 + $$(nproc))))
 PYTEST_ARGS ?=
 
 .PHONY: help demo test test-newest lint bench faults soak mutants dev clean needs inject
@@ -83,7 +84,7 @@ faults: $(VENV)/.test
 	export FLIGHTLOG_FAULT_SEED=$${FLIGHTLOG_FAULT_SEED:-$$(( (RANDOM << 15 | RANDOM) + 1 ))} FLIGHTLOG_FAULT_ROUNDS=$${FLIGHTLOG_FAULT_ROUNDS:-20}
 	export FLIGHTLOG_FAULT_REPORT=$${FLIGHTLOG_FAULT_REPORT:-$(CURDIR)/faults.md}
 	echo "faults: seed $$FLIGHTLOG_FAULT_SEED (FLIGHTLOG_FAULT_SEED=$$FLIGHTLOG_FAULT_SEED make faults repeats it)"
-	$(BIN)/python -m pytest tests/faults tests/simulation tests/fuzz -m '' --timeout 3600 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(FAULT_JOBS) --dist worksteal tests/faults tests/simulation tests/fuzz -m '' --timeout 3600 $(PYTEST_ARGS)
 
 # Twenty minutes at 20,000 records a second from 8 processes, the database restarted every minute.
 soak: $(VENV)/.test

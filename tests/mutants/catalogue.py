@@ -280,7 +280,7 @@ MUTANTS = [
     ),
     Mutant(
         "a bad sector holds up every writer",
-        [("agent/shipper.py", "                    self.unreadable[tail.writer] = str(problem)\n                    continue\n", "                    raise\n")],
+        [("agent/shipper.py", "                    self.unreadable[tail.writer] = why(problem)\n                    continue\n", "                    raise\n")],
         "tests/simulation/test_isolation.py::test_a_bad_sector_holds_up_one_writer_only",
     ),
 ]  # fmt: skip
