@@ -162,3 +162,17 @@ def test_bits_of_a_number_that_no_checksum_covers_change_nothing(dsn, home):
     assert after_shipping(dsn, home, spool) == (["a", "b", "d"], 0)
     found = fetch(dsn, "SELECT highest_n, corrupt FROM pipeline_writers WHERE run_id = %s", RUN)
     assert found == [(4, 1)]
+
+
+def test_a_newer_version_of_the_format_is_held_and_said(dsn, home):
+    spool, writer = spool_of(home), identity.new_writer_id()
+    segment(spool, writer, 0, [log(RUN, "of ours")], run=RUN)
+    segment(spool, writer, 1, [log(RUN, "of tomorrow")], 2, run=RUN, v=2)
+    shipper = shipper_for(dsn, home)
+    ship_all(shipper, spool)
+    assert messages(dsn) == ["of ours"]
+    assert list(shipper.unreadable) == [writer]
+    assert "version 2" in shipper.unreadable[writer] and "update flightlog" in shipper.unreadable[writer]
+    segment(spool, writer, 1, [log(RUN, "of tomorrow")], 2, run=RUN)
+    ship_all(shipper, spool)
+    assert messages(dsn) == ["of ours", "of tomorrow"] and not shipper.unreadable

@@ -65,7 +65,7 @@ MUTANTS = [
     Mutant(
         "a newer version of the format is read as if it were ours",
         [("journal/format.py", " and FORMAT_VERSION < version < LEAST_NONSENSE", " and version < 0")],
-        "tests/faults/test_skew.py::test_37_format_skew",
+        "tests/integration/test_strange_writers.py::test_a_newer_version_of_the_format_is_held_and_said",
     ),
     Mutant(
         "nesting without end ends the agent",
