@@ -4,7 +4,8 @@ import pytest
 from campaign import LONG, SEED, rounds
 
 STORM = """
-import ctypes, faulthandler, gc, itertools, logging, os, random, signal, sys, threading, time
+import ctypes, faulthandler, gc, itertools, linecache, logging, os, random, signal, sys, threading, time, tokenize, traceback
+# Nothing is imported later: an exception that is set from outside in the midst of an import leaves CPython's import lock taken.
 import flightlog, worker
 faulthandler.dump_traceback_later(60, exit=True)  # a deadlock ends it with status 1
 flightlog.init(pipeline="storm")

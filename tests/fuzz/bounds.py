@@ -4,6 +4,8 @@ Time is that of the processor, so that a busy machine cannot fail a test: an inp
 take hours with ten times the bytes. Memory is counted for one input in a hundred, and for the process. Owns: these bounds, and how a failure names its input.
 """
 
+import ctypes
+import gc
 import resource
 import signal
 import tracemalloc
@@ -39,6 +41,8 @@ def watched():
     at_first = resident()
     try:
         yield
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what is free is not remembered
         assert resident() - at_first <= GROWTH_BYTES, "decoders remember too much of what they have read"
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -78,7 +78,7 @@ def check(data, chance, rows):
         assert "\0" not in safe
         if text is not None:
             json.loads(text, parse_constant=_never)
-            assert "\\u0000" not in text
+            assert "\\u0000" not in text.replace("\\\\", "")  # behind an escaped backslash it is text
 
 
 def _never(token):

@@ -104,7 +104,7 @@ class CaptureWriter:
         """Note that the bytes up to *end* of the current segment had arrived by now. Never raises."""
         try:
             os.write(self._index_fd, INDEX_ENTRY.pack(end, time.time_ns(), time.monotonic_ns()))
-        except OSError:
+        except (OSError, struct.error):  # the latter: a clock beyond the year 2554
             pass  # lines then get the time of the entry before
 
     def rotate(self) -> bool:
