@@ -7,7 +7,7 @@ from campaign import rounds
 
 from flightlog.agent.decode import decode
 from flightlog.errors import NewerFormat, PoisonRecord
-from flightlog.journal.format import frame, must_know, salt_of, segment_name
+from flightlog.journal.format import MAX_PAYLOAD_BYTES, frame, must_know, salt_of, segment_name
 from fuzz import corpus, jsontext
 from fuzz.mutation import BLOCK, SEED, blocks, damaged, generator
 from integration.shipping import execute, fetch, ship_all, shipper_for, spool_of, sums_are_right
@@ -17,6 +17,8 @@ HEADS = [payload for payload in corpus.PAYLOADS if b'"k":"head"' in payload]
 
 
 def becomes_a_row(payload):
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        return False  # no writer makes such a frame: damage
     try:
         return decode(payload).k in ("log", "event")
     except PoisonRecord:
