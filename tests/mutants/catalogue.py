@@ -68,6 +68,11 @@ MUTANTS = [
         "tests/integration/test_strange_writers.py::test_a_newer_version_of_the_format_is_held_and_said",
     ),
     Mutant(
+        "who had to wait for his turn to rotate takes it though it is over",
+        [("journal/writer.py", "return state.segment != turn or self._begin", "return self._begin")],
+        "tests/unit/journal/test_interrupted.py::test_who_gets_a_turn_that_is_over_begins_no_segment",
+    ),
+    Mutant(
         "nesting without end ends the agent",
         [("agent/decode.py", "UnicodeDecodeError, RecursionError):", "UnicodeDecodeError):")],
         "tests/unit/agent/test_decode.py::test_nesting_without_end_is_poison_at_most",

@@ -297,7 +297,9 @@ class Writer:
         if owner is not me:
             return self._wait_for(state, owner, turn)
         try:
-            return self._begin_segment(state)
+            # Between our look at the number and our turn, somebody may have had that turn and be done. A segment of ours would then get a number of
+            # its own beside the next one's, and what is written to the lower of the two after the higher one was begun may never be read.
+            return state.segment != turn or self._begin_segment(state)
         finally:
             state.turns.pop(turn, None)
 

@@ -47,6 +47,24 @@ def test_a_record_that_waited_for_an_interrupted_birth_is_written(tmp_path, monk
     assert writer.dropped == {}
 
 
+def test_who_gets_a_turn_that_is_over_begins_no_segment(tmp_path):
+    """Between reading the number and taking the turn another thread rotates, from beginning to end."""
+    writer = Writer(str(tmp_path))
+    assert writer.append(b"{}") == 1
+    state = writer._state
+
+    class Turns(dict):
+        def setdefault(self, turn, me):
+            state.turns = {}
+            assert writer._rotate(state) and state.segment == 1
+            return dict.setdefault(self, turn, me)
+
+    state.turns = Turns()
+    assert writer._rotate(state)
+    assert state.segment == 1 and len(list(tmp_path.glob("*.seg"))) == 2
+    assert writer.append(b"{}") == 2
+
+
 @pytest.mark.parametrize("kind", [Boom, KeyboardInterrupt, SystemExit, TimeoutError])
 def test_what_a_signal_handler_raises_in_the_encoder_rises(monkeypatch, kind):
     from flightlog.journal import encode
