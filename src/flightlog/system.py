@@ -54,6 +54,7 @@ class Native:
     """What is reached below Python's own modules."""
 
     def __init__(self) -> None:
+        self._ctypes: Any = None
         try:
             if hasattr(sys, "pypy_version_info"):
                 raise ImportError  # there is no interpreter lock to keep, and ctypes is slow
@@ -81,8 +82,11 @@ class Native:
     def file_system_type(self, fd: int) -> int:
         """Return statfs(2)'s f_type of the file system that *fd* is on; 0 when it cannot be known."""
         try:
-            import ctypes
+            if self._ctypes is None:  # imported once: what a signal handler raises in an import is swallowed by some interpreters
+                import ctypes as loaded
 
+                self._ctypes = loaded
+            ctypes = self._ctypes
             buffer = ctypes.create_string_buffer(256)
             if ctypes.CDLL(None).fstatfs(fd, buffer) != 0:
                 return 0
