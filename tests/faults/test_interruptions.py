@@ -87,7 +87,7 @@ os._exit(4)  # nothing of what is said may need an orderly end
 """
 
 HANDLERS = """
-import faulthandler, itertools, logging, signal, sys, time
+import faulthandler, gc, itertools, logging, signal, sys, time
 import flightlog, worker
 faulthandler.dump_traceback_later(60, exit=True)
 flightlog.init(pipeline="handlers")
@@ -103,6 +103,7 @@ signal.signal(signal.SIGALRM, on_alarm)
 counter = itertools.count()
 until = time.monotonic() + float(worker.argument(1))
 native.info("begun"), std.info("begun")
+gc.collect()  # PyPy swallows what a handler raises within the callback of a weak reference, and what has been imported has left some
 while time.monotonic() < until:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.0002)
@@ -135,7 +136,11 @@ def test_33_reentrancy_and_async_exceptions(scene, machine, name):
         assert scene.run(program, SEED + round_, 4.0 if LONG else 1.0, 4, python=python) == 4, scene.words()
         scene.tally.add(rounds=1)
     # A call that is interrupted after the record was written is stored and was not seen to return; handlers nest, so their numbers may cross.
-    scene.check(beyond=None, in_order=False, names=["main0", "alarm0", "del0", "t0.0"])
+    # One that is broken off within our own code may be counted as dropped (3.8): nobody saw it return, and all that was seen is stored.
+    names = ["main0", "alarm0", "del0", "t0.0"]
+    found = scene.check(beyond=None, in_order=False, names=names, may_lose=True, spare=scene.tally.rounds)
+    stored = {row[1:3] for row in scene.rows()}
+    assert set(scene.witnessed()) <= stored and found.total("corrupt") == found.total("dead") == 0
 
 
 @pytest.mark.parametrize("name", INTERPRETERS)
