@@ -7,6 +7,7 @@ Leaves to others: creating any of these files. Standard library only; nothing he
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 import stat
 import zlib
@@ -15,9 +16,22 @@ from .system import os, time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
 _ULID_LENGTH = 26
+_next = itertools.count().__next__
 SYSTEM_CONFIG = "/etc/flightlog/config.yml"
 _SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
 _SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)
+
+
+def _random(count: int) -> bytes:
+    """Return *count* random bytes; where the system gives none (PyPy opens a file, for which there may be no descriptor), bytes that are
+    those of this process, moment and call.
+    """
+    try:
+        return os.urandom(count)
+    except OSError:
+        call = zlib.crc32(b"%d %d" % (time.monotonic_ns(), _next()))
+        moment = time.time_ns() & ((1 << 64) - 1)
+        return (os.getpid().to_bytes(4, "big") + call.to_bytes(4, "big") + moment.to_bytes(8, "big"))[:count]
 
 
 def new_ulid(now_ns: int | None = None) -> str:
@@ -27,7 +41,7 @@ def new_ulid(now_ns: int | None = None) -> str:
         now_ns: nanoseconds since the epoch; the clock is read when it is None.
     """
     milliseconds = (time.time_ns() if now_ns is None else now_ns) // 1_000_000
-    value = (milliseconds & ((1 << 48) - 1)) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | int.from_bytes(_random(10), "big")
     return "".join([_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5)])
 
 
@@ -43,7 +57,7 @@ def short(ulid: str) -> str:
 
 def new_writer_id() -> str:
     """Return a new writer id: 16 random bytes as 32 hexadecimal digits. Never made of a pid or an inode: both are reused."""
-    return os.urandom(16).hex()
+    return _random(16).hex()
 
 
 def node_name() -> str:

@@ -22,6 +22,7 @@ class Step:
 
     __slots__ = (
         "_before_loss",
+        "_least",
         "_n_from_damage",
         "_n_from_gap",
         "_room",
@@ -51,7 +52,7 @@ class Step:
         self.closed = False
         self.wants: Exception | None = None  # what has to be there before it can go on
         self._n_from_damage = self._n_from_gap = -1
-        self._room = 0  # how many records may have been where the damage is
+        self._room = self._least = 0  # how many records may have been where the damage is, and were at least
         self._before_loss = (self.segno, self.offset)
 
     @property
@@ -67,7 +68,7 @@ class Step:
     def number(self, n: int) -> None:
         """Take the writer's own number of a frame; one behind damage says how many are missing in it."""
         if self._n_from_damage >= 0:
-            self.corrupt += max(1, min(n - self._n_from_damage - 1, self._room))
+            self.corrupt += max(self._least, min(n - self._n_from_damage - 1, self._room))
             self._n_from_damage = -1
         if self._n_from_gap >= 0:
             self.gap += max(0, n - self._n_from_gap - 1)
@@ -91,7 +92,11 @@ class Step:
         """
         if self._n_from_damage < 0:
             self._before(self._n_from_gap)
-            self._n_from_damage, self._room = self.n, 0
+            self._n_from_damage, self._room, self._least = self.n, 0, 0
+        if room is None:
+            self._least = (
+                1  # what is not there any more may have held no record, and then the next one's number says so
+            )
         self._room += (resume - self.offset) // SMALLEST_FRAME_BYTES if room is None else room
         self.offset = resume
 
