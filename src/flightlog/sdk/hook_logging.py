@@ -122,9 +122,12 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
         try:
             message = record.getMessage()
         except Exception as problem:  # wrong arguments: logging itself complains on the console
-            if not record.args and type(record.msg) is str and not isinstance(problem, MISTAKES):
-                raise  # no code of the program was called
-            message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
+            if not record.args and type(record.msg) is str:  # no code of the program was called: it came from outside
+                if not isinstance(problem, MISTAKES):
+                    raise
+                message = record.msg
+            else:
+                message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
         if outer is not None and outer[0] == message:
             reference = outer[1]
         else:
