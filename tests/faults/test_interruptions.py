@@ -155,8 +155,6 @@ def test_what_a_signal_handler_raises_within_a_logging_call_is_not_swallowed(sce
 
 def test_an_exception_from_outside_that_looks_like_ours_doubles_nothing(scene):
     """A ValueError set by another thread cannot be told from a mistake of ours: it is swallowed, what it may have cost is declared, and no record is written twice."""
-    if not LONG:  # it fails about once in ten times: a birth that is broken off costs a second of drops, of which too few are declared
-        pytest.skip("only in make faults")
     program = STORM.replace("class Boom(Exception)", "class Boom(ValueError)")
     assert program != STORM
     assert scene.run(program, SEED, 1.0, 4) == 4, scene.words()

@@ -283,7 +283,7 @@ class Writer:
                 state.fd = -1
                 state.bad = state.slow = True
         elif n >= LAST_NUMBER and state is self._state:
-            self._state = State()  # the old files stay open: other threads may be writing to them
+            self._begin_anew(state)
         elif size > self.rotate_bytes:
             self._rotate(state)
         elif state is self._state:
@@ -314,8 +314,20 @@ class Writer:
                     return state.segment != turn or state is not self._state
                 time.sleep(0.0002)
         if state is self._state:
-            self._state = State()
+            self._begin_anew(state)
         return True
+
+    def _begin_anew(self, old: State) -> None:
+        """Go on as a fresh writer. The old files stay open: other threads may be writing to them.
+
+        What *old* has dropped its lock file says; where it never got so far as to have one, the fresh writer answers for it.
+        """
+        fresh = State()
+        if old.lock_fd < 0:
+            fresh.drops, fresh.slow = old.drops, old.drops.owed
+        else:
+            old.note()
+        self._state = fresh
 
     def _begin_segment(self, state: State) -> bool:
         now = time.monotonic()
@@ -326,7 +338,7 @@ class Writer:
         if directory != self.directory:  # the process changed its user: a fresh writer, in that one's spool
             self.directory = directory
             if state.lock_fd >= 0:
-                self._state = State()
+                self._begin_anew(state)
                 return True
         number = state.numbers()
         first = state.lock_fd < 0

@@ -1,10 +1,12 @@
 """A birth that is interrupted has not failed: whoever waited for it makes one of its own."""
 
+import json
 import threading
 
 import pytest
 
-from flightlog.journal import birth
+from flightlog.journal import birth, reader
+from flightlog.journal.format import salt_of
 from flightlog.journal.writer import Writer
 
 
@@ -63,6 +65,27 @@ def test_who_gets_a_turn_that_is_over_begins_no_segment(tmp_path):
     assert writer._rotate(state)
     assert state.segment == 1 and len(list(tmp_path.glob("*.seg"))) == 2
     assert writer.append(b"{}") == 2
+
+
+def test_a_fresh_writer_answers_for_what_the_one_before_could_not_declare(tmp_path, monkeypatch):
+    """No lock could be made, and then the birth of a segment was broken off for good."""
+    make_lock = birth.make_lock
+
+    def unwritable(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(birth, "make_lock", unwritable)
+    writer = Writer(str(tmp_path))
+    assert [writer.append(b"{}") for _ in range(5)] == [0] * 5
+    monkeypatch.setattr(birth, "make_lock", make_lock)
+    old = writer._state
+    old.retry_at = 0.0
+    old.turns[old.segment] = (threading.get_ident(), object())
+    assert writer.append(b"{}") > 0 and writer._state is not old
+    with open(*tmp_path.glob("*.seg"), "rb") as file:
+        frames = reader.read_chunk(file.fileno(), salt_of(writer.writer_id), 0).frames
+    said = [json.loads(payload).get("dropped") for _, _, payload in frames]
+    assert {"20/unwritable": 5} in said, said
 
 
 @pytest.mark.parametrize("kind", [Boom, KeyboardInterrupt, SystemExit, TimeoutError])
