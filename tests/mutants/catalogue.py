@@ -73,6 +73,11 @@ MUTANTS = [
         "tests/unit/journal/test_interrupted.py::test_who_gets_a_turn_that_is_over_begins_no_segment",
     ),
     Mutant(
+        "what a writer dropped that never had a lock is forgotten with it",
+        [("journal/writer.py", "        if old.lock_fd < 0:", "        if False:")],
+        "tests/unit/journal/test_interrupted.py::test_a_fresh_writer_answers_for_what_the_one_before_could_not_declare",
+    ),
+    Mutant(
         "nesting without end ends the agent",
         [("agent/decode.py", "UnicodeDecodeError, RecursionError):", "UnicodeDecodeError):")],
         "tests/unit/agent/test_decode.py::test_nesting_without_end_is_poison_at_most",
@@ -115,7 +120,7 @@ MUTANTS = [
     ),
     Mutant(
         "a drop is not declared",
-        [("journal/drops.py", "        self.owed = True\n", "")],
+        [("journal/drops.py", "        self.owed = True\n        return number", "        return number")],
         SIM + "[drops are declared with the next record that is accepted]",
     ),
     Mutant(
