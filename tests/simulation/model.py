@@ -213,9 +213,10 @@ class Model:
                 declared, counted = row["at"].dropped, self.drops.get(writer, 0)
                 assert declared >= counted, f"{writer} dropped {counted}, and declares {declared}"
             if writer not in wounded and writer not in self.cut_writers:
-                # A new database that is not recognised as one (no room for the hint) is told of what was acknowledged and removed as of damage.
-                if not world.database.generation:
+                # A new database that was not recognised as one is told of what was acknowledged and removed as of damage.
+                if not (world.hints_failed and world.database.generation):
                     assert row["corrupt"] == 0, f"{writer} declares damage that was not"
+                if not world.database.generation:
                     assert row["gap"] == 0, f"{writer} declares a gap that was not"
             forgotten = world.hints_failed and world.database.generation
             own = state.runs.get(row["run"], {}).get("pipeline") == "flightlog"  # ends with its agent
