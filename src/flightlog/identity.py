@@ -23,8 +23,9 @@ _SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)
 
 
 def _random(count: int) -> bytes:
-    """Return *count* random bytes; where the system gives none (PyPy opens a file, for which there may be no descriptor), bytes that are
-    those of this process, moment and call.
+    """Return *count* bytes, at most 16, that nobody else gets. Never raises.
+
+    They are random; where the system gives none (PyPy opens a file, for which there may be no descriptor) they are made of pid, time and a count.
     """
     try:
         return os.urandom(count)
@@ -56,7 +57,7 @@ def short(ulid: str) -> str:
 
 
 def new_writer_id() -> str:
-    """Return a new writer id: 16 random bytes as 32 hexadecimal digits. Never made of a pid or an inode: both are reused."""
+    """Return a new writer id: 16 random bytes as 32 hexadecimal digits. Never of a pid or an inode alone: both are reused."""
     return _random(16).hex()
 
 

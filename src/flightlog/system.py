@@ -82,9 +82,8 @@ class Native:
     def file_system_type(self, fd: int) -> int:
         """Return statfs(2)'s f_type of the file system that *fd* is on; 0 when it cannot be known."""
         try:
-            if (
-                self._ctypes is None
-            ):  # imported once: what a signal handler raises in an import is swallowed by some interpreters
+            if self._ctypes is None:
+                # Once only: what a signal handler raises within an import is swallowed by some interpreters.
                 import ctypes as loaded
 
                 self._ctypes = loaded

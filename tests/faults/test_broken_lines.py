@@ -53,9 +53,7 @@ def test_17_commit_answer_lost(scene, line):
             write(scene, f"{when}{round_}", 100)
             wait_until(lambda: not line.cut_commit, 60, "a COMMIT")
             write(scene, f"{when}{round_}then", 1)
-            arrived(
-                scene, f"{when}{round_}then", 1
-            )  # the agent has succeeded with something: its next pause is short again
+            arrived(scene, f"{when}{round_}then", 1)  # after a success the agent's next pause is short again
             scene.tally.add(rounds=1)
     assert line.cuts >= scene.tally.rounds
     scene.check()

@@ -93,10 +93,8 @@ class Step:
         if self._n_from_damage < 0:
             self._before(self._n_from_gap)
             self._n_from_damage, self._room, self._least = self.n, 0, 0
-        if room is None:
-            self._least = (
-                1  # what is not there any more may have held no record, and then the next one's number says so
-            )
+        if room is None:  # what is not there any more may have held no record: then the next one's number says so
+            self._least = 1
         self._room += (resume - self.offset) // SMALLEST_FRAME_BYTES if room is None else room
         self.offset = resume
 
