@@ -21,6 +21,8 @@ for _name in (
     "PYTHONDONTWRITEBYTECODE",
 ):  # of whoever runs the tests, or of xdist
     os.environ.pop(_name, None)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # `make test &`: what is started here would ignore Ctrl-C as well
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _home():

@@ -19,6 +19,7 @@ from .. import identity
 from .._version import __version__
 
 LOCK_NAME, BELL_NAME = "agent.lock", "agent.wake"
+LOOKERS_SECONDS = 2.0
 
 
 class Door:
@@ -37,9 +38,7 @@ class Door:
         """Become the agent of this home; False when another process is. Raises OSError."""
         identity.make_home(self._home)
         fd = os.open(os.path.join(self._home, LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _lock(fd):
             os.close(fd)
             return False
         pid = os.getpid()
@@ -84,6 +83,25 @@ class Door:
             if fd >= 0:
                 os.close(fd)
         self._bell = self._lock = -1
+
+
+def _lock(fd: int) -> bool:
+    """Take the lock for ourselves; False when another agent has it. Who only looks (`holder`) shares it for a moment: that is waited out, at most 2 s."""
+    deadline = time.monotonic() + LOOKERS_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            pass
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.0005 + (time.monotonic_ns() & 1023) * 1.5e-6)  # two that try at once must not stay in step
 
 
 def holder(home: str) -> dict[str, Any] | None:

@@ -1,10 +1,13 @@
 """Who has the door of a home ships; also where nothing can be written any more, because only shipping makes room."""
 
+import fcntl
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from flightlog.agent import door as module
 from flightlog.agent.door import Door, holder
 
 NOTHING_MAY_BE_WRITTEN = """
@@ -33,3 +36,33 @@ def test_a_full_disk_keeps_nobody_from_shipping(tmp_path, before):
         door.take()
         door.leave()
     subprocess.run([sys.executable, "-c", NOTHING_MAY_BE_WRITTEN, str(tmp_path)], check=True, timeout=60)
+
+
+def test_who_only_looks_turns_no_agent_away(tmp_path, monkeypatch):
+    """`flightlog status` at the moment at which an agent starts: seen once in a fault campaign, the agent refused."""
+    door = Door(str(tmp_path))
+    door.take()
+    door.leave()
+    looker = open(tmp_path / module.LOCK_NAME)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    turned_away = threading.Event()
+    flock = fcntl.flock
+
+    def seen(fd, what):
+        try:
+            flock(fd, what)
+        except OSError:
+            turned_away.set()
+            raise
+
+    monkeypatch.setattr(module.fcntl, "flock", seen)
+
+    def look_away():
+        assert turned_away.wait(30)
+        looker.close()
+
+    thread = threading.Thread(target=look_away)
+    thread.start()
+    assert door.take()
+    thread.join()
+    door.leave()
