@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from typing import Any
 
 from .. import records
 from .decode import clean
 
 MAX_COMMAND = 16384  # characters of a command line kept in the run's row
+_VERDICT = re.compile(r"[a-z]+(-[a-z]+){0,3}")
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS"))
 _BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit"}
 
@@ -169,7 +171,10 @@ class RunFacts:
 
 
 def verdict(data: dict[str, Any]) -> tuple[str, str]:
-    """Return (verdict, confidence) as far as the end of the process alone can tell (DESIGN D7)."""
+    """Return (verdict, confidence): the shim's, who saw the evidence, else what the end of the process alone can tell (DESIGN D7)."""
+    given, certain = _string(data.get("verdict")), _string(data.get("confidence"))
+    if _VERDICT.fullmatch(given) and certain in ("proven", "likely", "unknown"):
+        return given, certain
     name, code = _string(data.get("term_signal")), data.get("exit_code")
     if data.get("exec_errno"):
         return "exec-failure", "proven"

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from .. import identity
 from ..errors import NotFound, Refused
-from ..journal import reserve
+from ..journal import evidence, reserve
 from ..journal.format import parse_name
 from .spool import is_plain
 
@@ -135,6 +135,8 @@ def _user_place(path: str, name: str, gid: int | None) -> Place:
             for entry in entries:
                 found = entry.stat(follow_symlinks=False)
                 if reserve.is_ours(entry.name) and is_plain(found) and found.st_uid == status.st_uid:
+                    continue
+                if entry.name.endswith(evidence.SUFFIX) and is_plain(found) and found.st_uid == status.st_uid:
                     continue
                 if parse_name(entry.name) is None or not is_plain(found) or found.st_uid != status.st_uid:
                     strange += 1

@@ -22,6 +22,7 @@ from ..errors import SegmentError
 from ..journal import reserve
 from ..journal.format import CAPTURE_SUFFIX, SEGMENT_SUFFIX, segment_name
 from ..system import os, time
+from .abandoned import remove_abandoned
 from .acknowledged import Acknowledged
 from .hint import Hint
 from .lag import Oldest
@@ -130,6 +131,7 @@ class Upkeep:
             self._flush(found)
         if self.rounds % RESERVE_EVERY == 0:
             for folder in folders:
+                remove_abandoned(folder)
                 if _owner(folder) == os.geteuid() and os.path.isdir(folder):
                     reserve.sweep(folder)
                     if self.pressure < quota.FULL:

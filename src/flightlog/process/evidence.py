@@ -7,6 +7,7 @@ read is absent.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -122,3 +123,100 @@ def _counter(path: str, before: int | None) -> int | None:
     except (OSError, ValueError):
         pass
     return before
+
+
+_LIMITS = {
+    b"Max cpu time": "cpu",
+    b"Max file size": "fsize",
+    b"Max address space": "as",
+    b"Max data size": "data",
+    b"Max stack size": "stack",
+    b"Max core file size": "core",
+    b"Max open files": "nofile",
+    b"Max processes": "nproc",
+}
+KERNEL_LINES = 5
+
+
+def limits(pid: int) -> dict[str, int]:
+    """Return the soft limits of a process, also of a zombie (proc(5), limits): {"cpu": seconds, "fsize": bytes, ...}; unlimited ones are left out."""
+    found = {}
+    for line in _lines("/proc/%d/limits" % pid):
+        for title, name in _LIMITS.items():
+            value = line[len(title) :].split()[:1]
+            if line.startswith(title + b" ") and value and value[0].isdigit():
+                found[name] = int(value[0])
+    return found
+
+
+def cgroup_of(pid: int) -> tuple[str, bool] | None:
+    """Return the directory of a process's memory cgroup, and whether it is of version 2; None when there is none."""
+    best = None
+    for line in _lines("/proc/%d/cgroup" % pid):
+        number, _, rest = line.decode("utf-8", "surrogateescape").partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            return "/sys/fs/cgroup/memory" + path, False
+        if number == "0" and not controllers:
+            for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+                if os.path.exists(root + path + "/memory.events"):
+                    best = (root + path, True)
+    return best
+
+
+def memory_cgroup(pid: int) -> dict[str, int]:
+    """Return {"limit", "peak", "oom_kill"} of a process's memory cgroup, bytes and a count since it was made; what nobody counts is left out."""
+    where = cgroup_of(pid)
+    if where is None:
+        return {}
+    folder, second = where
+    names = ("memory.max", "memory.peak") if second else ("memory.limit_in_bytes", "memory.max_usage_in_bytes")
+    found = {}
+    for key, name in zip(("limit", "peak"), names):
+        value = b"".join(_lines(folder + "/" + name)[:1]).strip()
+        if value.isdigit() and int(value) < 1 << 60:  # version 1 writes "none" as a number that no machine has
+            found[key] = int(value)
+    count = _counter(folder + ("/memory.events" if second else "/memory.oom_control"), None)
+    if count is not None:
+        found["oom_kill"] = count
+    return found
+
+
+def kernel_lines(pid: int, since_ns: int) -> list[str] | None:
+    """Return what the kernel's log says of process *pid* since *since_ns* (monotonic), at most 5 lines; None when it may not be read.
+
+    /dev/kmsg (Documentation/ABI/testing/dev-kmsg): one record per read(2), `prio,seq,microseconds,flags;text`. Blocks on nothing.
+    """
+    try:
+        fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    said: list[str] = []
+    try:
+        about = (b"[%d]" % pid, b"process %d " % pid, b"process %d," % pid, b"pid=%d," % pid)
+        while True:
+            try:
+                record = os.read(fd, 8192)
+            except BlockingIOError:
+                return said[-KERNEL_LINES:]
+            except OSError as problem:
+                if problem.errno == errno.EPIPE:  # overtaken: the oldest ones are gone
+                    continue
+                return said[-KERNEL_LINES:] or None
+            head, _, text = record.partition(b";")
+            fields = head.split(b",")
+            line = text.split(b"\n")[0]
+            if len(fields) < 3 or not fields[2].isdigit() or int(fields[2]) * 1000 < since_ns:
+                continue
+            if any(word in line for word in about):
+                said.append(line.decode("utf-8", "replace")[:400])
+    finally:
+        os.close(fd)
+
+
+def _lines(path: str) -> list[bytes]:
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 16).splitlines()
+    except OSError:
+        return []

@@ -26,6 +26,7 @@ try:
 
     bytecode.guard()
     from flightlog import records
+    from flightlog.journal import evidence as notes
     from flightlog.process import evidence, launch, linux, report, shim, signals
     from flightlog.process.descriptors import close_all, replace_by_null
     from flightlog.process.page import DONE, EXITED, FAILED, FLOWING, RECORDED
@@ -136,6 +137,7 @@ class Keeper:
             if self._report is None:
                 self._report = report.Report(self.setup, "keeper", spare=False)
             data = evidence.sender(info)
+            notes.note(notes.path_of(self.setup.spool, self.setup.spec.run), "signal", **data)
             who = " ".join([str(data[key]) for key in ("sender", "sender_pid") if key in data])
             self._report.say("%s came from %s" % (data["signal"], who), data, "flightlog.signals", records.INFO)
         except Exception:  # the signal counts, not that we tell of it

@@ -12,6 +12,8 @@ import errno
 import os
 import resource
 
+from ..journal import evidence
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -97,6 +99,7 @@ def child_environment(setup: Setup) -> dict[bytes, bytes]:
         "FLIGHTLOG_CAPTURE": ",".join(pipes),
         "FLIGHTLOG_NODE": setup.node,
         "FLIGHTLOG_KEEPER": "%d:%d" % (setup.keeper, setup.keeper_start),
+        evidence.VARIABLE: evidence.path_of(setup.spool, setup.spec.run) if setup.evidence >= 0 else "",
     }
     for name, value in ours.items():
         if value:

@@ -15,7 +15,6 @@ from ..config.compiled import LOGGER as SETTINGS_LOGGER
 from ..journal.drops import LOGGER as DROPS_LOGGER
 from ..journal.encode import encode
 from ..journal.writer import Writer
-from . import evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,20 @@ if TYPE_CHECKING:
 
 CAPTURE_OPENED, CAPTURE_ENDED, CAPTURE_GAP = "capture.opened", "capture.ended", "capture.gap"
 # What an event keeps first where a file cannot hold all of it.
-ESSENTIAL = ("status", "exit_code", "term_signal", "wait_status", "pipeline", "writer", "stream", "kind", "lost", "by")
+ESSENTIAL = (
+    "status",
+    "exit_code",
+    "term_signal",
+    "wait_status",
+    "pipeline",
+    "writer",
+    "stream",
+    "kind",
+    "lost",
+    "by",
+    "verdict",
+    "confidence",
+)
 KEEPER_DIED, SHIM_DIED = "keeper.died", "shim.died"
 _FINAL = frozenset((records.RUN_ENDED, KEEPER_DIED, SHIM_DIED))
 
@@ -104,8 +116,8 @@ class Report:
                 "kind": "supervised",
                 "named": bool(spec.named),
                 "parent": spec.parent or None,
-                "origin": None,
-                "attempt": 1,
+                "origin": spec.origin or None,
+                "attempt": int(spec.attempt),
                 "command": spec.command,
                 "pid": child,
                 "start": identity.process_start_time(child),
@@ -122,14 +134,30 @@ class Report:
         if self._setup.trouble:
             self.say(self._setup.trouble, {}, SETTINGS_LOGGER)
 
-    def ended(self, status: int, pumps: Sequence[Pump], more: dict[str, Any]) -> None:
-        """Say how the command ended; *more* is evidence."""
-        data = evidence.describe(status)
+    def ended(self, data: dict[str, Any], pumps: Sequence[Pump]) -> None:
+        """Say how the command ended: *data* is what `death` has found out."""
         data["by"] = self._by
         data["error"] = None
         data["captures"] = [capture_state(pump) for pump in pumps]
-        data.update(more)
         self.event(records.RUN_ENDED, data)
+        if self._setup.spec.record:
+            self._keep(data)
+        self._setup.drop_evidence()
+
+    def _keep(self, data: dict[str, Any]) -> None:
+        """Write the file that `--record` names: whole or not at all, and on the disk. Never raises."""
+        spec = self._setup.spec
+        fresh = "%s.%d" % (spec.record, os.getpid())
+        try:
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, encode(dict(data, run=spec.run, pipeline=spec.pipeline, t=time.time_ns())))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(fresh, spec.record)
+        except OSError:
+            pass
 
     def sync(self, pumps: Sequence[Pump]) -> None:
         """Flush captures and journal to the disk. Blocks as long as the disk does; never raises."""

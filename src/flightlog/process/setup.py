@@ -13,6 +13,7 @@ import resource
 
 from .. import identity
 from ..config.compiled import Compiled, path_for, unheeded
+from ..journal import evidence
 from ..journal.capture import CaptureWriter
 from . import launch, linux
 from .descriptors import Console, close_all, inherited_numbers, is_same_output, is_writable, park_low_numbers
@@ -73,6 +74,7 @@ class Setup:
         self.trouble = settings.problem or unheeded(path_for(self.control_page), spec.config)
         identity.make_spool(self.spool)
         self.page = make_page()
+        self.evidence = -1
         # The keeper's orders to the shim; its end tells the shim that the keeper has died.
         self.orders, self.order_sink = os.pipe()
         self.streams = [Stream(numbers, *linux.capture_pipe()) for numbers in self._captured()]
@@ -83,6 +85,7 @@ class Setup:
         except BaseException:
             self.abandon()
             raise
+        self.evidence = evidence.create(self.spool, spec.run)  # without it the run is recorded all the same
         self.environment = launch.child_environment(self)
 
     def _captured(self) -> list[list[int]]:
@@ -122,3 +125,14 @@ class Setup:
         for stream in self.streams:
             if stream.capture is not None:
                 stream.capture.end()
+        self.drop_evidence()
+
+    def drop_evidence(self) -> None:
+        """Remove the evidence file: what it said is in the journal. Never raises."""
+        if self.evidence >= 0:
+            close_all([self.evidence])
+            self.evidence = -1
+            try:
+                os.unlink(evidence.path_of(self.spool, self.spec.run))
+            except OSError:
+                pass

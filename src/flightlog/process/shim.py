@@ -20,6 +20,7 @@ import time
 from .. import identity
 from . import evidence, launch, report
 from .admission import Admission
+from .death import Death
 from .descriptors import close_all, replace_by_null
 from .loop import Loop
 from .page import DONE, EXITED, FAILED, RECORDED, RUNNING
@@ -65,7 +66,7 @@ class Shim:
         self.pumps: list[Pump] = []
         self.report = report.Report(setup, "shim")
         self.admission = Admission(setup, self.report)
-        self._oom_before: int | None = None
+        self._death = Death(setup)
         self._exited = False
         self._done = False
         self._keeper_died = False
@@ -84,7 +85,6 @@ class Shim:
         os.set_blocking(self._wake_sink, False)
         go_source, go_sink = os.pipe()
         error_source, error_sink = os.pipe()
-        self._oom_before = evidence.oom_kills()
         try:
             self.child = os.fork()
         except OSError as problem:
@@ -192,19 +192,19 @@ class Shim:
         """Record the end, reap, and let the keeper go."""
         more: dict[str, Any] = {"duration_ns": report.duration_ns(self.page.started_ns), "pid": self.child}
         more["zombie"] = evidence.of_zombie(self.child)
-        after = evidence.oom_kills()
-        if after is not None and self._oom_before is not None:
-            more["oom_kills"] = after - self._oom_before
         if self.page.exec_error:
             more["exec_errno"] = self.page.exec_error
         if self._keeper_died:
             more["keeper"] = "killed"
+        counters = self._death.counters(self.child)
         try:
             more["rusage"] = evidence.usage(os.wait4(self.child, 0)[2])
         except OSError:
             pass
         self.admission.finish(self.pumps)
-        self.report.ended(self.page.status, self.pumps, more)
+        self.report.ended(
+            self._death.describe(self.page.status, self.child, self.pumps, {**counters, **more}), self.pumps
+        )
         self.page.phase = RECORDED
         self._nudge()  # from here on it waits for the disk a second at most
         self.report.sync(self.pumps)

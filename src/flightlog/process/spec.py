@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LAUNCHERS = frozenset(("env", "nice", "nohup", "time", "stdbuf", "ionice", "setsid", "sudo"))
 _VALUE_OPTIONS = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # of Python: the next argument is theirs
+OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record")
 
 
 class RunSpec:
@@ -27,9 +28,12 @@ class RunSpec:
         run: its ULID; made here when none is given.
         parent: the run around it, or empty.
         config: absolute path of the config file that applies, or empty.
+        attempt: the how-manieth try of the same work this is, as digits.
+        origin: the run that was the first try, or empty.
+        record: absolute path of the file that says how the run ended, for whoever keeps the process running; or empty.
     """
 
-    __slots__ = ("command", "config", "named", "parent", "pipeline", "run")
+    __slots__ = ("attempt", "command", "config", "named", "origin", "parent", "pipeline", "record", "run")
 
     def __init__(
         self,
@@ -39,6 +43,9 @@ class RunSpec:
         parent: str = "",
         config: str = "",
         named: str | None = None,
+        attempt: str = "",
+        origin: str = "",
+        record: str = "",
     ) -> None:
         self.command = list(command)
         self.named = ("1" if pipeline else "") if named is None else named
@@ -46,11 +53,14 @@ class RunSpec:
         self.run = run or identity.new_ulid()
         self.parent = parent
         self.config = config
+        self.attempt = attempt if attempt.isdigit() else "1"
+        self.origin = origin
+        self.record = record
 
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""
         options: list[str] = []
-        for name in ("run", "pipeline", "parent", "config", "named"):
+        for name in OPTIONS:
             value = getattr(self, name)
             if value:
                 options += ["--" + name, value]
@@ -59,7 +69,7 @@ class RunSpec:
     @classmethod
     def from_arguments(cls, arguments: Sequence[str]) -> RunSpec:
         """Read what `to_arguments` wrote. Raises ValueError for anything else."""
-        values = {"run": "", "pipeline": "", "parent": "", "config": "", "named": ""}
+        values = dict.fromkeys(OPTIONS, "")
         rest = list(arguments)
         while rest and rest[0] != "--":
             name = rest.pop(0)

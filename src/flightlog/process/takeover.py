@@ -14,6 +14,7 @@ import time
 
 from . import evidence, report, signals
 from .admission import Admission
+from .death import Death
 from .loop import Loop
 from .page import EXITED, FLOWING, RECORDED, RUNNING
 from .pump import Pump
@@ -49,6 +50,7 @@ class TakeOver:
             self.report.started(self.page.child)
             self.page.started_ns = time.monotonic_ns()
         self.admission = Admission(setup, self.report)
+        self._death = Death(setup)
         self._shim = evidence.describe(status)
         self.report.event(report.SHIM_DIED, self._shim)
         slots = self.page.slots
@@ -120,7 +122,8 @@ class TakeOver:
         if self._rusage is not None:
             more["rusage"] = evidence.usage(self._rusage)
         self.admission.finish(self.pumps)
-        self.report.ended(self.page.status, self.pumps, more)
+        data = self._death.describe(self.page.status, self.page.child, self.pumps, more)
+        self.report.ended(data, self.pumps)
         self.page.phase = RECORDED
         self._sync()
 

@@ -1,0 +1,190 @@
+"""Evidence of one death, made safe to look at: what a field that is missing or of a wrong type says is nothing.
+
+Owns: reading the data of `run.ended` (docs/reference/evidence.md), which fault came first, and what can be ruled out. Leaves causes to the rules.
+Pure; standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from .evidence import signal_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+PROVEN, LIKELY, UNKNOWN = "proven", "likely", "unknown"
+_SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"))
+_PYTHON = re.compile(r"(?:python|pypy)[\d.]*$")
+# The last line of a traceback: a dotted name, then a colon or the end.
+_LAST_OF_TRACEBACK = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*)(?::.*|)$")
+
+
+class Finding:
+    """What a rule says."""
+
+    __slots__ = ("because", "confidence", "verdict")
+
+    def __init__(self, verdict: str, confidence: str, because: Sequence[str]) -> None:
+        self.verdict, self.confidence, self.because = verdict, confidence, list(because)
+
+
+class Case:
+    """See the module.
+
+    Attributes:
+        signal: name of the signal it died of, or empty.
+        code: its exit code; None when it died of a signal, or nobody knows.
+        faults: faults inside the program, in order of time.
+        root: the fault that came first of those that can have ended it; None.
+        stops, stalls, signals: notes of these kinds, in order of time.
+        stop: the first request to end it.
+        tail: its last output, standard error's where there is any.
+    """
+
+    def __init__(self, evidence: dict[str, Any]) -> None:
+        self._all = evidence if isinstance(evidence, dict) else {}
+        self.signal = self.text("term_signal")
+        code = self._all.get("exit_code")
+        self.code = code if type(code) is int and not self.signal else None
+        self.faults = self._notes("faults")
+        self.stops, self.stalls, self.signals = self._notes("stops"), self._notes("stalls"), self._notes("signals")
+        self.stop = self.stops[0] if self.stops else None
+        self.tail = self.text("tail")
+        fatal = [fault for fault in self.faults if fault["kind"] in ("uncaught", "worker")]
+        self.root = fatal[0] if fatal else None
+
+    def _notes(self, name: str) -> list[dict[str, Any]]:
+        found = self._all.get(name)
+        notes = [note for note in found if isinstance(note, dict)] if isinstance(found, list) else []
+        whole = [note for note in notes if type(note.get("t")) is int and isinstance(note.get("kind"), str)]
+        return sorted(whole, key=lambda note: int(note["t"]))
+
+    # -- fields -----------------------------------------------------------------------------------------------------
+
+    def text(self, name: str) -> str:
+        """Return a text, empty when there is none."""
+        value = self._all.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str, inside: str = "") -> int | None:
+        """Return a whole number, or one of the mapping *inside*; None when there is none."""
+        found = self._all.get(inside) if inside else self._all
+        value = found.get(name) if isinstance(found, dict) else None
+        return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    def listed(self, name: str) -> list[str]:
+        """Return the texts of a list."""
+        found = self._all.get(name)
+        return [value for value in found if isinstance(value, str)] if isinstance(found, list) else []
+
+    def flag(self, name: str) -> bool:
+        """Tell whether a field is true."""
+        return self._all.get(name) is True
+
+    @staticmethod
+    def signal_name(number: int) -> str:
+        """Return a signal's name."""
+        return signal_name(number)
+
+    @staticmethod
+    def error_text(errno: int) -> str:
+        """Return errno in words."""
+        return os.strerror(errno)
+
+    # -- what follows from them ---------------------------------------------------------------------------------------
+
+    @property
+    def program(self) -> str:
+        """The command's program without its folder."""
+        command = self.listed("command")
+        return os.path.basename(command[0]) if command else ""
+
+    @property
+    def is_shell(self) -> bool:
+        """Whether a shell ran it, which says 128 + n when signal n killed what it waited for."""
+        return self.program in _SHELLS
+
+    @property
+    def is_python(self) -> bool:
+        """Whether Python ran it."""
+        return _PYTHON.match(self.program) is not None
+
+    @property
+    def oom_kills(self) -> int | None:
+        """How many processes the memory cgroup lost to the OOM killer meanwhile; None: nobody counted."""
+        return self.number("oom_kills")
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time it has used."""
+        found = self._all.get("rusage")
+        if not isinstance(found, dict):
+            return None
+        values = [found.get(name) for name in ("user_s", "system_s")]
+        return sum(values) if all(isinstance(value, (int, float)) for value in values) else None  # type: ignore[arg-type]
+
+    def kernel(self, word: str) -> str:
+        """Return the kernel's line about the command's own process that has *word* in it, or an empty text."""
+        return next((line for line in self.listed("kernel") if word in line), "")
+
+    def says(self, *words: str) -> str:
+        """Return the last line of the output's end that contains one of *words*, or an empty text."""
+        for line in reversed(self.tail.splitlines()):
+            if any(word in line for word in words):
+                return line.strip()[:200]
+        return ""
+
+    def traceback_end(self) -> str:
+        """Return the exception's line when the output ends with a Python traceback, else an empty text."""
+        at = self.tail.rfind("Traceback (most recent call last):")
+        if at < 0:
+            return ""
+        for line in self.tail[at:].splitlines()[1:]:
+            if line[:1] not in ("", " ", "\t") and _LAST_OF_TRACEBACK.match(line):
+                return line.strip()[:200]
+        return ""
+
+    def remarks(self) -> list[str]:
+        """Return what else a reader should know, whatever the cause."""
+        said = []
+        if self.is_python and self._all.get("clean") is False and self.code == 0 and self._all.get("observed") is True:
+            said.append(
+                "it left without its clean end (os._exit, or it became another program): output may be incomplete"
+            )
+        lost = self.number("lost")
+        if lost:
+            said.append("%d bytes of its output were not kept" % lost)
+        if self.number("oom_kills") and not self.signal:
+            said.append("the OOM killer struck %d times in its memory cgroup" % (self.number("oom_kills") or 0))
+        return said
+
+    def ruled_out(self, verdict: str) -> list[str]:
+        """Return the causes that the evidence excludes, where somebody would think of them."""
+        said = []
+        if self.signal and verdict not in ("stopped-by-us", "deadline", "hang-killed") and not self.stops:
+            said.append("flightlog did not stop it: nobody asked")
+        if self.signal == "SIGKILL" or self.code == 137:
+            if self.oom_kills == 0:
+                said.append("not out of memory in its cgroup: the kernel counted no OOM kill there")
+            if self._all.get("kernel_read") is True and not self.kernel("Killed process"):
+                said.append("not out of memory on the host: the kernel's log names no such kill")
+            limit, used = self.number("cpu", "limits"), self.cpu_seconds
+            if used is not None and verdict != "cpu-limit":
+                free = limit is None or used < limit
+                said += (
+                    ["not its CPU limit: it used %.1f s of %s" % (used, limit if limit is not None else "any")]
+                    if free
+                    else []
+                )
+        return said
+
+
+def describe_fault(fault: dict[str, Any]) -> str:
+    """Return a fault in one sentence."""
+    who = {"uncaught": "", "thread": "in a thread: ", "asyncio": "in an asyncio task: ", "worker": "in a worker: "}
+    text = "%s: %s" % (fault.get("type") or "an exception", fault.get("message") or "")
+    where = " at %s" % fault["where"] if isinstance(fault.get("where"), str) and fault["where"] else ""
+    return who.get(fault["kind"], "%s: " % fault["kind"]) + text.rstrip(": ") + where
