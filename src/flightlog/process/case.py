@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 PROVEN, LIKELY, UNKNOWN = "proven", "likely", "unknown"
+_MOST = 1 << 62  # beyond that it is no number that anything here can be
 _SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"))
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*$")
 # The last line of a traceback: a dotted name, then a colon or the end.
@@ -73,7 +74,7 @@ class Case:
         """Return a whole number, or one of the mapping *inside*; None when there is none."""
         found = self._all.get(inside) if inside else self._all
         value = found.get(name) if isinstance(found, dict) else None
-        return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        return value if type(value) is int and -_MOST < value < _MOST else None
 
     def listed(self, name: str) -> list[str]:
         """Return the texts of a list."""
@@ -92,7 +93,7 @@ class Case:
     @staticmethod
     def error_text(errno: int) -> str:
         """Return errno in words."""
-        return os.strerror(errno)
+        return os.strerror(errno) if 0 < errno < 4096 else "error %d" % errno
 
     # -- what follows from them ---------------------------------------------------------------------------------------
 
@@ -124,7 +125,8 @@ class Case:
         if not isinstance(found, dict):
             return None
         values = [found.get(name) for name in ("user_s", "system_s")]
-        return sum(values) if all(isinstance(value, (int, float)) for value in values) else None  # type: ignore[arg-type]
+        good = all(type(value) in (int, float) and -_MOST < value < _MOST for value in values)  # type: ignore[operator]
+        return sum(values) if good else None  # type: ignore[arg-type]
 
     def kernel(self, word: str) -> str:
         """Return the kernel's line about the command's own process that has *word* in it, or an empty text."""
