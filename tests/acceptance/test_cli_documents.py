@@ -10,11 +10,12 @@ import pytest
 
 import flightlog
 from flightlog import errors
-from flightlog.cli import audit, group, logline, status
+from flightlog.cli import audit, group, logline, status, why
 from flightlog.query.audit import Audit, WriterAudit
 from flightlog.query.drops import Drops
 from flightlog.query.logs import Line
 from flightlog.query.runs import Run
+from flightlog.query.why import Evidence
 from unit.query.command import Command
 
 PAGES = os.path.join(os.path.dirname(flightlog.__file__), "..", "..", "docs", "reference", "cli")
@@ -156,6 +157,15 @@ def test_fields_of_a_run():
     values = {column.name: None for column in columns(Run)}
     values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
     assert set(status.as_json(Run(**values), Drops())) == fields("status")
+
+
+def test_fields_of_an_explanation():
+    from dataclasses import fields as columns
+    from datetime import datetime, timezone
+
+    values = {column.name: None for column in columns(Run)}
+    values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
+    assert set(why.as_json(Evidence(Run(**values), {}), {}, [])) == fields("why")
 
 
 def test_fields_of_an_audit():

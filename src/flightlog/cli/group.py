@@ -37,6 +37,7 @@ COMMANDS = {
     "spool": "spool",
     "status": "status",
     "version": "version",
+    "why": "why",
 }
 
 

@@ -128,6 +128,20 @@ class Case:
         good = all(type(value) in (int, float) and -_MOST < value < _MOST for value in values)  # type: ignore[operator]
         return sum(values) if good else None  # type: ignore[arg-type]
 
+    def usual(self, name: str) -> tuple[float, float, float, float]:
+        """Return what is usual of a figure, and what it was this time: (least, middle, most, now); zeros when that is not known."""
+        history = self._all.get("history")
+        parts = history if isinstance(history, dict) else {}
+        usual, this = parts.get("usual"), parts.get("this")
+        known = usual.get(name) if isinstance(usual, dict) else None
+        if not isinstance(known, dict) or not isinstance(this, dict):
+            return 0.0, 0.0, 0.0, 0.0
+        found = [known.get(key) for key in ("least", "middle", "most")] + [this.get(name)]
+        if not all(type(value) in (int, float) and -_MOST < value < _MOST for value in found):  # type: ignore[operator]
+            return 0.0, 0.0, 0.0, 0.0
+        least, middle, most, now = (float(value) for value in found)  # type: ignore[arg-type]
+        return least, middle, most, now
+
     def kernel(self, word: str) -> str:
         """Return the kernel's line about the command's own process that has *word* in it, or an empty text."""
         return next((line for line in self.listed("kernel") if word in line), "")
@@ -156,6 +170,8 @@ class Case:
             said.append(
                 "it left without its clean end (os._exit, or it became another program): output may be incomplete"
             )
+        if self.signal:
+            said.append("what it had not yet written out is gone with it: its output may be incomplete")
         lost = self.number("lost")
         if lost:
             said.append("%d bytes of its output were not kept" % lost)

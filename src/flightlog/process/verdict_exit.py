@@ -52,7 +52,26 @@ def succeeded(case: Case) -> Finding:
         return Finding("ok-degraded", LIKELY, ["it exited with 0, but said: %s" % said])
     if case.oom_kills:
         return Finding("ok-degraded", LIKELY, ["it exited with 0, but the OOM killer struck in its memory cgroup"])
-    return Finding("ok", PROVEN, ["it exited with 0"])
+    return _unusual(case) or Finding("ok", PROVEN, ["it exited with 0"])
+
+
+def _unusual(case: Case) -> Finding | None:
+    """A success unlike those before it: without a line where others have many, or over in no time, or after ages."""
+    runs = case.number("runs", "history")
+    if not runs:
+        return None
+    for name, unit in (("lines", "lines"), ("seconds", "s")):
+        least, middle, most, now = case.usual(name)
+        few = name == "lines" or middle > 10  # whatever takes no time may take a tenth of that
+        if few and now < least / 10 and least >= 10:
+            return Finding(
+                "ok-odd", LIKELY, ["%.4g %s, where %d good runs had %.4g to %.4g" % (now, unit, runs, least, most)]
+            )
+        if name == "seconds" and now > most * 3 and most > 1:
+            return Finding(
+                "ok-odd", LIKELY, ["it took %.4g s, where %d good runs took %.4g to %.4g" % (now, runs, least, most)]
+            )
+    return None
 
 
 def _exception(case: Case) -> Finding | None:

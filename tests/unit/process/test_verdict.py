@@ -27,6 +27,11 @@ def stop(signal="SIGTERM", t=9, why="stop", **more):
     return {"kind": "stop", "t": t, "pid": 1, "why": why, "by": "ann", "signal": signal, **more}
 
 
+def history(lines=100, seconds=60):
+    usual = {"lines": {"least": 80, "middle": 100, "most": 120}, "seconds": {"least": 50, "middle": 60, "most": 70}}
+    return {"runs": 10, "usual": usual, "this": {"lines": lines, "seconds": seconds}}
+
+
 CASES = [
     ("ok", "proven", left(0)),
     ("exit-status", "proven", left(3)),
@@ -54,6 +59,11 @@ CASES = [
     ("ok-degraded", "proven", left(0, faults=[fault("asyncio")])),
     ("ok-degraded", "likely", left(0, tail="Exception in thread Thread-1:\nTraceback")),
     ("ok-degraded", "likely", left(0, oom_kills=2)),
+    ("ok-odd", "likely", left(0, history=history(lines=0))),
+    ("ok", "proven", left(0, history=history(lines=90))),
+    ("ok-odd", "likely", left(0, history=history(seconds=4000))),
+    ("ok-odd", "likely", left(0, history=history(seconds=1))),
+    ("ok", "proven", left(0, history={})),
     # shells and wrappers
     ("native-crash", "likely", left(139, command=["sh", "-c", "x"])),
     ("exit-status", "proven", left(139, command=["python3", "x.py"])),
@@ -149,7 +159,7 @@ json_values = st.recursive(
     max_leaves=10,
 )
 KEYS = (
-    "term_signal exit_code exec_errno faults stops stalls signals tail limits rusage oom_kills kernel kernel_read boot boot_now command broken cgroup keeper core clean lost dump"
+    "term_signal exit_code exec_errno faults stops stalls signals tail limits rusage oom_kills kernel kernel_read boot boot_now command broken cgroup keeper core clean lost dump history"
 ).split()
 SIGNALS = [name.name for name in signal.Signals]
 
