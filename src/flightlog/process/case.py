@@ -142,6 +142,21 @@ class Case:
         least, middle, most, now = (float(value) for value in found)  # type: ignore[arg-type]
         return least, middle, most, now
 
+    def memory_trend(self) -> str:
+        """Return how the memory of its processes went in its last minute, of the samples, in words; empty when nobody looked."""
+        found = self._all.get("samples")
+        points = []
+        for sample in found if isinstance(found, list) else []:
+            if isinstance(sample, dict) and type(sample.get("t")) is int and type(sample.get("rss_kb")) is int:
+                points.append((sample["t"], sample["rss_kb"]))
+        if not points:
+            return ""
+        (first, before), (last, now) = points[0], points[-1]
+        text = "memory of its processes: %d MiB when last looked at" % (now >> 10)
+        if last - first >= 5_000_000_000:
+            text += ", %+d MiB a minute before" % ((now - before) / 1024 / ((last - first) / 60e9))
+        return text
+
     def kernel(self, word: str) -> str:
         """Return the kernel's line about the command's own process that has *word* in it, or an empty text."""
         return next((line for line in self.listed("kernel") if word in line), "")

@@ -58,6 +58,8 @@ class Death:
             if data.get("term_signal") or data.get("oom_kills"):
                 data["kernel"] = evidence.kernel_lines(child, self._began_ns)
                 data["kernel_read"] = data["kernel"] is not None
+            if data["core"]:
+                data["core_at"] = evidence.core_at(child, os.getcwd(), os.path.basename(self._setup.spec.command[0]))
             found = judge(dict(data, command=self._setup.spec.command))
             data.update({name: found[name] for name in ("verdict", "confidence", "because", "ruled_out")})
         except Exception:  # a strange /proc must not take the end of the run with it

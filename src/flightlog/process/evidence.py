@@ -220,3 +220,43 @@ def _lines(path: str) -> list[bytes]:
             return file.read(1 << 16).splitlines()
     except OSError:
         return []
+
+
+def core_at(pid: int, folder: str, program: str, pattern: str | None = None) -> str:
+    """Return where the core of process *pid* should be, as core(5) says, or what took it; empty when that cannot be known.
+
+    Args:
+        pid: of the process.
+        folder: its working directory.
+        program: its name, 15 characters as the kernel has it.
+        pattern: the kernel's core_pattern; read when it is None.
+    """
+    if pattern is None:
+        pattern = b"".join(_lines("/proc/sys/kernel/core_pattern")).decode("utf-8", "replace").strip()
+    if pattern.startswith("|"):
+        if "systemd-coredump" in pattern:
+            return "coredumpctl info %d" % pid
+        return "taken by %s" % pattern[1:].split(" ")[0]
+    name, at = "", 0
+    while at < len(pattern):
+        if pattern[at] == "%" and at + 1 < len(pattern):
+            at += 1
+            known = {
+                "p": str(pid),
+                "P": str(pid),
+                "e": program[:15],
+                "%": "%",
+                "h": os.uname().nodename,
+                "u": str(os.getuid()),
+            }
+            if pattern[at] not in known:
+                return ""
+            name += known[pattern[at]]
+        else:
+            name += pattern[at]
+        at += 1
+    if not name:
+        return ""
+    if "%p" not in pattern and b"1" in b"".join(_lines("/proc/sys/kernel/core_uses_pid")):
+        name += ".%d" % pid
+    return os.path.join(folder, name)

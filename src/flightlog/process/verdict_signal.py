@@ -46,7 +46,7 @@ def _killed(case: Case) -> Finding:
     named = case.kernel("Killed process")
     if named:
         own = "emory cgroup out of memory" in named
-        return Finding("oom-cgroup" if own else "oom-host", PROVEN, ["the kernel says: %s" % named])
+        return Finding("oom-cgroup" if own else "oom-host", PROVEN, ["the kernel says: %s" % named, *_memory(case)])
     if case.oom_kills:
         because = ["SIGKILL, and its memory cgroup lost %d processes to the OOM killer meanwhile" % case.oom_kills]
         return Finding("oom-cgroup", LIKELY, because + _memory(case))
@@ -100,6 +100,8 @@ def _pipe(case: Case) -> Finding:
 def _crashed(case: Case) -> Finding:
     named = case.kernel("segfault") or case.kernel("trap ") or case.kernel("general protection")
     because = ["%s%s" % (case.signal, ", core dumped" if case.flag("core") else "")] + _python_place(case)
+    if case.text("core_at"):
+        because.append("its core: %s" % case.text("core_at"))
     if named:
         return Finding("native-crash", PROVEN, because + ["the kernel says: %s" % named])
     sender = _sender(case)
@@ -134,7 +136,8 @@ def _python_place(case: Case) -> list[str]:
 
 
 def _memory(case: Case) -> list[str]:
-    limit, peak = case.number("limit", "cgroup"), case.number("peak", "cgroup")
+    limit, peak, trend = case.number("limit", "cgroup"), case.number("peak", "cgroup"), case.memory_trend()
+    said = [trend] if trend else []
     if limit and peak:
-        return ["memory of the cgroup: peak %d MiB, limit %d MiB" % (peak >> 20, limit >> 20)]
-    return []
+        said.append("memory of the cgroup: peak %d MiB, limit %d MiB" % (peak >> 20, limit >> 20))
+    return said

@@ -53,3 +53,32 @@ def test_oom_counter_of_both_kinds(tmp_path):
     new.write_text("low 0\noom 2\noom_kill 3\n")
     assert evidence._counter(str(new), None) == 3
     assert evidence._counter(str(tmp_path / "missing"), 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("pattern", "where"),
+    [
+        ("core", "/data/core"),
+        ("core.%p", "/data/core.42"),
+        ("/var/cores/%e.%p", "/var/cores/job.42"),
+        ("|/usr/lib/systemd/systemd-coredump %P", "coredumpctl info 42"),
+        ("|/opt/collect -x", "taken by /opt/collect"),
+        ("core.%t", ""),  # the time of the dump is not known here
+        ("", ""),
+    ],
+)
+def test_where_a_core_is(pattern, where):
+    found = evidence.core_at(42, "/data", "job", pattern)
+    assert found in (where, where + ".42" if pattern == "core" else where)
+
+
+def test_limits_of_a_living_process_and_of_nobody():
+    import resource
+
+    known = evidence.limits(os.getpid())
+    assert known["nofile"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert evidence.limits(0) == {} and evidence.memory_cgroup(0) == {}
+
+
+def test_the_kernels_log_names_no_process_that_never_was():
+    assert evidence.kernel_lines(2**30, 0) in ([], None)

@@ -181,6 +181,13 @@ def test_it_is_total_and_deterministic(evidence, name, code):
     assert all(isinstance(sentence, str) for sentence in found["because"] + found["ruled_out"])
 
 
+def test_the_trend_of_memory_is_told():
+    samples = [{"t": n * 10**9, "rss_kb": 1024 * (100 + 10 * n)} for n in range(7)]
+    found = judge(died("SIGKILL", oom_kills=1, samples=samples))
+    assert "160 MiB when last looked at, +600 MiB a minute" in found["because"][1]
+    assert judge(died("SIGKILL", oom_kills=1, samples=["x", {}, {"t": 1}]))["verdict"] == "oom-cgroup"
+
+
 def test_odd_numbers_are_no_numbers():
     for odd in (float("inf"), float("nan"), 1 << 80, True, "3"):
         assert judge(left(3, exec_errno=odd))["verdict"] in ("exit-status", "exec-failure")
