@@ -104,6 +104,7 @@ def scene_killed(command, console):
         raise SceneFailed(f"the caller saw {process.returncode}, not -9")
     say("\n3. What is known. Look at: the state and its cause, and the very last line before the kill.")
     flightlog("status", PIPELINE)
+    flightlog("why", PIPELINE)
     flightlog("logs", PIPELINE, "-n", "6")
     say("\n4. Nothing is lost, and that is proven: written = stored, missing 0.")
     flightlog("audit", PIPELINE)

@@ -206,12 +206,10 @@ class Case:
                 said.append("not out of memory on the host: the kernel's log names no such kill")
             limit, used = self.number("cpu", "limits"), self.cpu_seconds
             if used is not None and verdict != "cpu-limit":
-                free = limit is None or used < limit
-                said += (
-                    ["not its CPU limit: it used %.1f s of %s" % (used, limit if limit is not None else "any")]
-                    if free
-                    else []
-                )
+                if limit is None:
+                    said.append("not a CPU limit: it has none")
+                elif used < limit:
+                    said.append("not its CPU limit: it used %.1f s of %d" % (used, limit))
         return said
 
 

@@ -6,10 +6,14 @@ kills to `verdict`, exit codes to `verdict_exit`. Pure; see `case` for what it i
 
 from __future__ import annotations
 
+import re
+
 from .case import LIKELY, PROVEN, UNKNOWN, Case, Finding, describe_fault
 
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"))
 _ASKED = frozenset(("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"))
+_SEGFAULT = re.compile(r"segfault at ([0-9a-f]{1,16}) ip .* error ([0-9a-f]{1,8})(?: in ([^\[\s]+))?")
+NULL_PAGE = 4096
 # What C libraries print before they abort.
 _ABORT_WORDS = (
     "Assertion",
@@ -103,11 +107,22 @@ def _crashed(case: Case) -> Finding:
     if case.text("core_at"):
         because.append("its core: %s" % case.text("core_at"))
     if named:
-        return Finding("native-crash", PROVEN, because + ["the kernel says: %s" % named])
+        return Finding("native-crash", PROVEN, because + _address(named) + ["the kernel says: %s" % named])
     sender = _sender(case)
     if sender:
         return Finding("stopped-outside", PROVEN, [sender])
     return Finding("native-crash", LIKELY, because)
+
+
+def _address(line: str) -> list[str]:
+    """Return what the kernel's line on a fault means: `segfault at <address> ip .. sp .. error <bits> in <object>[..]`; bit 1 of error: it wrote."""
+    found = _SEGFAULT.search(line)
+    if found is None:
+        return []
+    address, bits = int(found.group(1), 16), int(found.group(2), 16)
+    what = "a null pointer" if address < NULL_PAGE else "an address that is not its own (%x)" % address
+    inside = " in %s" % found.group(3) if found.group(3) else ""
+    return ["%s was %s%s" % (what, "written to" if bits & 2 else "read", inside)]
 
 
 def _asked(case: Case) -> Finding:

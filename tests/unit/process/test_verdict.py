@@ -181,6 +181,24 @@ def test_it_is_total_and_deterministic(evidence, name, code):
     assert all(isinstance(sentence, str) for sentence in found["because"] + found["ruled_out"])
 
 
+@pytest.mark.parametrize(
+    ("line", "means"),
+    [
+        (
+            "x[7]: segfault at 0 ip 00007f sp 00007f error 4 in libc.so.6[167ad8,7f+156000] likely on CPU 1",
+            "a null pointer was read in libc.so.6",
+        ),
+        (
+            "x[7]: segfault at 7f00deadbeef ip 0 sp 0 error 6 in mod.so[1+2]",
+            "an address that is not its own (7f00deadbeef) was written to in mod.so",
+        ),
+        ("x[7]: segfault at 10 ip 0 sp 0 error 14", "a null pointer was read"),
+    ],
+)
+def test_what_the_kernel_says_of_a_fault_is_put_into_words(line, means):
+    assert means in judge(died("SIGSEGV", kernel=[line], kernel_read=True))["because"]
+
+
 def test_the_trend_of_memory_is_told():
     samples = [{"t": n * 10**9, "rss_kb": 1024 * (100 + 10 * n)} for n in range(7)]
     found = judge(died("SIGKILL", oom_kills=1, samples=samples))
