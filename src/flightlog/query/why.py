@@ -121,18 +121,23 @@ def _changed(before: runs.Run, run: runs.Run) -> list[tuple[str, str, str]]:
         ("node", before.node, run.node),
         ("params", before.data.get("params"), run.data.get("params")),
         ("git", before.data.get("git"), run.data.get("git")),
-        ("warnings", before.warnings, run.warnings),
-        ("errors", before.errors, run.errors),
+        (
+            "warnings",
+            before.warnings,
+            max(run.warnings, before.warnings),
+        ),  # fewer of them are no news where a run ended early
+        ("errors", before.errors, max(run.errors, before.errors)),
     ]
-    if run.final:
+    if run.state == "succeeded":
         pairs += [("lines", before.lines, run.lines)]
-        pairs += [("memory", _peak(before), _peak(run))]
+    if run.final:
+        pairs += [("memory (KiB)", _peak(before), _peak(run))]
     return [(name, str(then), str(now)) for name, then, now in pairs if _differs(name, then, now)]
 
 
 def _differs(name: str, then: Any, now: Any) -> bool:
-    if name in ("lines", "memory") and isinstance(then, int) and isinstance(now, int):
-        return abs(now - then) > 0.25 * max(then, 1)  # a few more or less are no news
+    if name in ("lines", "memory (KiB)") and isinstance(then, int) and isinstance(now, int):
+        return abs(now - then) > max(64 if name == "lines" else 1 << 15, then // 4)  # a few more or less are no news
     return then not in (None, "") and now not in (None, "") and then != now
 
 
