@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .pump import Pump
     from .setup import Setup
 
-TAIL_BYTES = 4096
+TAIL_BYTES = 16384  # what is judged
+KEPT_BYTES = 4096  # what is kept of it
 MAX_TAIL_LINES = 20
 
 
@@ -55,13 +56,15 @@ class Death:
             data.update(more)
             data["tail"] = tail(pumps)
             data["broken"] = [pump.name for pump in pumps if pump.slot.state == BROKEN]
-            if data.get("term_signal") or data.get("oom_kills"):
-                data["kernel"] = evidence.kernel_lines(child, self._began_ns)
-                data["kernel_read"] = data["kernel"] is not None
+            if data.get("term_signal") or data.get("oom_kills") or data["exit_code"] == 137 or "Killed" in data["tail"]:
+                said = evidence.kernel_lines(child, self._began_ns)
+                data["kernel_read"] = said is not None
+                data["kernel"], data["kernel_oom"] = said or ([], [])
             if data["core"]:
                 data["core_at"] = evidence.core_at(child, os.getcwd(), os.path.basename(self._setup.spec.command[0]))
             found = judge(dict(data, command=self._setup.spec.command))
             data.update({name: found[name] for name in ("verdict", "confidence", "because", "ruled_out")})
+            data["tail"] = "\n".join(data["tail"].splitlines()[-MAX_TAIL_LINES:])[-KEPT_BYTES:]
         except Exception:  # a strange /proc must not take the end of the run with it
             data.update(more, incomplete=True)
         return data
@@ -118,7 +121,7 @@ def tail(pumps: Sequence[Pump]) -> str:
         lines = data.decode("utf-8", "replace").splitlines()
         if size > TAIL_BYTES:
             del lines[:1]
-        kept = [line for line in lines if line.strip()][-MAX_TAIL_LINES:]
+        kept = [line for line in lines if line.strip()]
         if kept:
             return redact.text("\n".join(kept))
     return ""

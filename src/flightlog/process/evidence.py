@@ -182,8 +182,10 @@ def memory_cgroup(pid: int) -> dict[str, int]:
     return found
 
 
-def kernel_lines(pid: int, since_ns: int) -> list[str] | None:
-    """Return what the kernel's log says of process *pid* since *since_ns* (monotonic), at most 5 lines; None when it may not be read.
+def kernel_lines(pid: int, since_ns: int) -> tuple[list[str], list[str]] | None:
+    """Return what the kernel's log says since *since_ns* (monotonic): of process *pid*, and of kills for want of memory whomever they hit; the last 5 of each.
+
+    None when it may not be read.
 
     /dev/kmsg (Documentation/ABI/testing/dev-kmsg): one record per read(2), `prio,seq,microseconds,flags;text`. Blocks on nothing.
     """
@@ -192,24 +194,28 @@ def kernel_lines(pid: int, since_ns: int) -> list[str] | None:
     except OSError:
         return None
     said: list[str] = []
+    killed: list[str] = []
     try:
         about = (b"[%d]" % pid, b"process %d " % pid, b"process %d," % pid, b"pid=%d," % pid)
         while True:
             try:
                 record = os.read(fd, 8192)
             except BlockingIOError:
-                return said[-KERNEL_LINES:]
+                return said[-KERNEL_LINES:], killed[-KERNEL_LINES:]
             except OSError as problem:
                 if problem.errno == errno.EPIPE:  # overtaken: the oldest ones are gone
                     continue
-                return said[-KERNEL_LINES:] or None
-            head, _, text = record.partition(b";")
+                return None
+            head, _, rest = record.partition(b";")
             fields = head.split(b",")
-            line = text.split(b"\n")[0]
+            line = rest.split(b"\n")[0]
             if len(fields) < 3 or not fields[2].isdigit() or int(fields[2]) * 1000 < since_ns:
                 continue
+            text = line.decode("utf-8", "replace")[:400]
             if any(word in line for word in about):
-                said.append(line.decode("utf-8", "replace")[:400])
+                said.append(text)
+            elif b"Killed process" in line:
+                killed.append(text)
     finally:
         os.close(fd)
 

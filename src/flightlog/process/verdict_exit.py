@@ -93,11 +93,7 @@ def _exception(case: Case) -> Finding | None:
             because + (["its address space is limited to %d MiB" % (limit >> 20)] if limit else []),
         )
     if name in _BROKEN_POOL:
-        if case.oom_kills:
-            return Finding(
-                "oom-cgroup", LIKELY, because + ["a worker was killed, and the OOM killer struck in its memory cgroup"]
-            )
-        return Finding("collateral", LIKELY, because + ["a worker process had ended abruptly before"])
+        return _broken_pool(case, because)
     if name == "OSError" and "[Errno 27]" in message:
         return Finding("file-limit", PROVEN if case.number("fsize", "limits") is not None else LIKELY, because)
     if name == "SystemExit":
@@ -105,6 +101,13 @@ def _exception(case: Case) -> Finding | None:
     if str(root.get("module") or "").startswith(_CONFIG_MODULES):
         return Finding("config-error", LIKELY, because)
     return Finding("python-exception", PROVEN, because)
+
+
+def _broken_pool(case: Case, because: list[str]) -> Finding:
+    if case.oom_kills:
+        said = "a worker was killed, and the OOM killer struck in its memory cgroup"
+        return Finding("oom-cgroup", LIKELY, [*because, said])
+    return Finding("collateral", LIKELY, [*because, "a worker process had ended abruptly before"])
 
 
 def _killed_inside(case: Case) -> Finding | None:
@@ -115,6 +118,12 @@ def _killed_inside(case: Case) -> Finding | None:
     if case.oom_kills:
         return Finding(
             "oom-cgroup", LIKELY, ["it exited with %d after the OOM killer had struck in its memory cgroup" % code]
+        )
+    others = case.listed("kernel_oom")
+    if others and (case.says("Killed") or code == 137):
+        own = "emory cgroup out of memory" in others[-1]
+        return Finding(
+            "oom-cgroup" if own else "oom-host", LIKELY, ["it said: Killed", "the kernel says: %s" % others[-1]]
         )
     if not case.is_shell or not 128 < code < 160:
         return None
@@ -134,6 +143,14 @@ def _printed(case: Case) -> Finding | None:
     if line:
         if line.partition(":")[0].rpartition(".")[2] in _MEMORY:
             return Finding("memory-error", LIKELY, ["its output ends with: %s" % line])
+        if line.startswith("OSError: [Errno 27]"):
+            return Finding(
+                "file-limit",
+                LIKELY if case.number("fsize", "limits") is None else PROVEN,
+                ["its output ends with: %s" % line],
+            )
+        if line.partition(":")[0].rpartition(".")[2] in _BROKEN_POOL:
+            return _broken_pool(case, ["its output ends with: %s" % line])
         if line.startswith(_CONFIG_MODULES):
             return Finding("config-error", LIKELY, ["its output ends with: %s" % line])
         return Finding("python-exception", LIKELY, ["its output ends with: %s" % line])

@@ -81,4 +81,4 @@ def test_limits_of_a_living_process_and_of_nobody():
 
 
 def test_the_kernels_log_names_no_process_that_never_was():
-    assert evidence.kernel_lines(2**30, 0) in ([], None)
+    assert evidence.kernel_lines(2**30, 0) in (None,) or evidence.kernel_lines(2**30, 0)[0] == []

@@ -65,6 +65,19 @@ CASES = [
     ("ok-odd", "likely", left(0, history=history(seconds=1))),
     ("ok", "proven", left(0, history={})),
     # shells and wrappers
+    ("oom-cgroup", "likely", left(1, tail="Killed", kernel_oom=["Memory cgroup out of memory: Killed process 9 (x)"])),
+    ("oom-host", "likely", left(137, kernel_oom=["Out of memory: Killed process 9 (x)"])),
+    ("exit-status", "proven", left(1, tail="Killed", kernel_oom=[])),
+    (
+        "file-limit",
+        "proven",
+        left(1, tail="Traceback (most recent call last):\nOSError: [Errno 27] File too large", limits={"fsize": 1}),
+    ),
+    (
+        "collateral",
+        "likely",
+        left(1, tail="Traceback (most recent call last):\nconcurrent.futures.process.BrokenProcessPool: x"),
+    ),
     ("native-crash", "likely", left(139, command=["sh", "-c", "x"])),
     ("exit-status", "proven", left(139, command=["python3", "x.py"])),
     ("stopped-outside", "likely", left(137, command=["bash", "x"], oom_kills=0)),
