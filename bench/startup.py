@@ -26,6 +26,7 @@ BARE = [sys.executable, "-I", "-S", "-c"]
 PREPARED = f"import sys; sys.path.insert(0, {SOURCE!r}); "
 FIRST_RECORD = PREPARED + "import flightlog; flightlog.init(); flightlog.get_logger('bench').info('first')"
 COMMAND_SECONDS = 30  # at most
+REST_SECONDS = 30  # that keeper and shim are watched doing nothing
 
 
 def seconds(command, environment):
@@ -57,15 +58,21 @@ def compare(commands, environment, rounds):
 
 
 def memory(environment):
-    """Return resident and private kilobytes of keeper and shim of a sleeping run, by name; empty when it is not Linux."""
+    """Return (resident, private kilobytes, percent of a core at rest) of keeper and shim of a sleeping run, by name."""
     run = subprocess.Popen(
-        [SCRIPT, "run", "--", "sleep", "30"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [SCRIPT, "run", "--", "sleep", str(2 * REST_SECONDS)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     try:
         family = _wait_for_children(run.pid)
         roles = {"keeper": run.pid}
         roles.update(("shim", pid) for pid in family if _command(pid)[:1] != ["sleep"])
-        return {role: _kilobytes(pid) for role, pid in roles.items()}
+        before = {role: _ticks(pid) for role, pid in roles.items()}
+        time.sleep(REST_SECONDS)
+        share = 100 / os.sysconf("SC_CLK_TCK") / REST_SECONDS
+        return {role: (*_kilobytes(pid), (_ticks(pid) - before[role]) * share) for role, pid in roles.items()}
     finally:
         run.send_signal(signal.SIGTERM)
         try:
@@ -100,6 +107,12 @@ def _command(pid):
             return file.read().decode().split("\0")
     except OSError:
         return []
+
+
+def _ticks(pid):
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        fields = file.read().rsplit(b")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
 
 
 def _kilobytes(pid):
@@ -165,8 +178,13 @@ def _section(times, sizes, looked, why):
     if looked:
         lines.append(_row("`flightlog logs`, warm embedded server", looked))
     if sizes:
-        lines += ["", "| process of `flightlog run` | resident MB | of it private |", "|---|---:|---:|"]
-        lines += [f"| {role} | {rss / 1024:.1f} | {private / 1024:.1f} |" for role, (rss, private) in sizes.items()]
+        lines += [
+            "",
+            "| process of `flightlog run` | resident MB | of it private | % of a core at rest |",
+            "|---|---:|---:|---:|",
+        ]
+        for role, (rss, private, share) in sizes.items():
+            lines.append(f"| {role} | {rss / 1024:.1f} | {private / 1024:.1f} | {share:.2f} |")
     aims = [
         (f"`{name}`, ms more than `python -c pass`", statistics.median(times[name]) - statistics.median(bare), 25)
         for name in ("import flightlog", "import, init, one record")
@@ -175,5 +193,17 @@ def _section(times, sizes, looked, why):
         ("`flightlog --version`, ms", statistics.median(times["flightlog --version"]), 100),
         ("`flightlog logs`, ms, warm embedded server", statistics.median(looked) if looked else None, 400),
     ]
+    aims.append(
+        (
+            "`flightlog run -- true`, ms more than `true`",
+            statistics.median(times["flightlog run -- true"]) - statistics.median(nothing),
+            150,
+        )
+    )
+    if sizes:
+        aims += [
+            ("keeper and shim, private MB together", sum(private for _, private, _ in sizes.values()) / 1024, 20),
+            ("keeper and shim at rest, % of a core together", sum(share for _, _, share in sizes.values()), 0.2),
+        ]
     said = f"Medians of {ROUNDS} interleaved rounds; Python with `-I -S`, so without site-packages."
     return "\n\n".join(part for part in (said, "\n".join(lines), why, results.verdicts(aims)) if part)
