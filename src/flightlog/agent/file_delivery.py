@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import FlightlogError, SinkError, SinkMisconfigured
+from .aside import Aside, Mistake
 from .board import HOLDING, OFF, SHIPPING, STARTING, Board
 from .file_positions import NAME, load
 from .file_shipper import FileShipper
@@ -43,6 +44,7 @@ class FileDelivery:
         self._pause = self._retry_at = self._next_alive = 0.0
         self._said = ""
         self._marked = ""
+        self._aside = Aside()
         self._unreadable: dict[str, str] = {}  # as last said
         self.busy = False  # whether somebody living writes, or something waits
 
@@ -83,6 +85,10 @@ class FileDelivery:
             return False
         try:
             return self._work(wish, found, now, look_alive)
+        except Mistake as mistake:
+            self.close()
+            self._aside.put(mistake)
+            return True
         except (FlightlogError, OSError) as problem:
             self._hold(wish, problem, found)
             return False
@@ -156,7 +162,7 @@ class FileDelivery:
             )
             positions.off_ns = 0
             sink.save()
-        self._shipper = FileShipper(sink, self._node, self._home, self._batch_rows)
+        self._shipper = FileShipper(sink, self._node, self._home, self._batch_rows, self._aside)
 
     def _settle(self) -> None:
         """Say from when on a new directory has records, once it has all that was there."""

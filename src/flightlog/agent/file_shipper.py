@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 
-from ..errors import SegmentError
+from ..errors import FlightlogError, SegmentError
 from . import faults
+from .aside import Aside, Mistake
 from .capture_tail import CaptureTail
 from .file_positions import waiting
 from .file_rows import GUESSED, NAMED, STARTED, FileGathering
@@ -33,10 +34,14 @@ class FileShipper:
         node: this node's name.
         home: where damage is kept.
         batch_rows: when a batch is full.
+        aside: writers that are not to be read; outlives this shipper.
     """
 
-    def __init__(self, sink: FileSink, node: str, home: str, batch_rows: int = 20_000) -> None:
+    def __init__(
+        self, sink: FileSink, node: str, home: str, batch_rows: int = 20_000, aside: Aside | None = None
+    ) -> None:
         self._sink, self._home = sink, home
+        self._aside = Aside() if aside is None else aside
         self._tails: dict[str, Tail] = {}
         self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
         wish = sink.wish
@@ -74,9 +79,10 @@ class FileShipper:
 
     def ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
         """Write one batch of what was *found*; see `shipper.Shipper.ship`. Raises SinkError, OSError: then this shipper is of no use any more."""
-        self.unreadable.clear()
+        self.unreadable = self._aside.among(found)
         self._meet(found)
         chosen, again = ready(self._tails, found, look_alive)
+        chosen = [tail for tail in chosen if tail.writer not in self._aside]
         into = self._into
         into.begin()
         for tail in chosen:  # what is said about a writer that never got a record into a run belongs somewhere, too
@@ -99,7 +105,7 @@ class FileShipper:
             self._tails.pop(writer).close()
         positions.prune(found.keys(), time.monotonic(), GONE_SECONDS)
         for writer, files in found.items():
-            if writer in self._tails:
+            if writer in self._tails or writer in self._aside:
                 continue
             position = positions.writers.get(writer, Position())
             if position.closed or positions.owners.setdefault(writer, files.uid) != files.uid:
@@ -109,6 +115,8 @@ class FileShipper:
             except (OSError, SegmentError) as problem:
                 self.unreadable[writer] = why(problem)
                 continue
+            except Exception as problem:
+                raise Mistake(writer, problem) from problem
             self._tails[writer] = tail
             if isinstance(tail, CaptureTail):
                 # What the command's own journal calls the run is the program's name, and it may fill a batch before the keeper's is read.
@@ -132,6 +140,10 @@ class FileShipper:
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
                     self.unreadable[tail.writer] = why(problem)
                     continue
+                except FlightlogError:
+                    raise
+                except Exception as problem:
+                    raise Mistake(tail.writer, problem) from problem
                 finally:
                     if len(turn) > MAX_OPEN:  # else as many descriptors would be open at once
                         tail.close()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
-from ..errors import PoisonRecord, SegmentError
+from ..errors import FlightlogError, PoisonRecord, SegmentError
 from ..system import os
 from . import faults
+from .aside import Aside, Mistake
 from .batch import Gathering, RunUnknown
 from .capture_tail import CaptureTail
 from .copytext import SECONDS_OF_DAY, Clock, DayMissing
@@ -64,6 +65,7 @@ class Shipper:
         self._clock = Clock(set())
         self._sites = Sites()
         self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read
+        self._aside = Aside()
 
     def forget(self) -> None:
         """Drop everything remembered: after a failure, or when the sink was opened anew."""
@@ -98,6 +100,10 @@ class Shipper:
         """
         try:
             return self._ship(found, look_alive)
+        except Mistake as mistake:
+            self.forget()
+            self._aside.put(mistake)
+            return Shipped(0, 0, True)
         except BaseException:
             self.forget()
             raise
@@ -109,9 +115,10 @@ class Shipper:
         return sorted(runs)
 
     def _ship(self, found: dict[str, Files], look_alive: bool) -> Shipped:
-        self.unreadable.clear()
+        self.unreadable = self._aside.among(found)
         self._meet(found)
         chosen, again = ready(self._tails, found, look_alive)
+        chosen = [tail for tail in chosen if tail.writer not in self._aside]
         if not chosen:
             return Shipped(0, 0, False)
         faults.point("after_scan")
@@ -143,7 +150,8 @@ class Shipper:
         for writer in [writer for writer in self._tails if writer not in found]:
             self._tails.pop(writer).close()
         self._closed.intersection_update(found)
-        new = [writer for writer in found if writer not in self._tails and writer not in self._closed]
+        met = self._tails.keys() | self._closed | self._aside.among(found).keys()
+        new = [writer for writer in found if writer not in met]
         if not new:
             return
         known = self._sink.positions(new)
@@ -165,6 +173,8 @@ class Shipper:
                 except (OSError, SegmentError) as problem:
                     self.unreadable[writer] = why(problem)
                     continue
+                except Exception as problem:
+                    raise Mistake(writer, problem) from problem
                 if self._hint is not None and writer in known:  # to another agent of this home, perhaps
                     self._hint.note(Known(writer, tail.kind, tail.run, tail.pipeline, position))
 
@@ -194,6 +204,10 @@ class Shipper:
                 except (OSError, SegmentError) as problem:  # holds up this writer and no other one
                     self.unreadable[tail.writer] = why(problem)
                     continue
+                except FlightlogError:
+                    raise
+                except Exception as problem:
+                    raise Mistake(tail.writer, problem) from problem
                 finally:
                     if len(turn) > MAX_OPEN:  # else as many descriptors would be open at once
                         tail.close()
