@@ -322,3 +322,14 @@ def test_checksums_of_a_long_random_stream(tmp_path):
     keeper = start(["cat"], tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     out, _ = keeper.communicate(data, 60)
     assert zlib.crc32(out) == zlib.crc32(data) == zlib.crc32(running.captured(tmp_path))
+
+
+def test_merged_streams_keep_their_exact_order(tmp_path):
+    """Two pipes cannot tell which of two writes was first; --merge is `2>&1` around the command."""
+    program = "import os\nfor n in range(2000): os.write(1 + n % 2, b'%d\\n' % n)"
+    keeper = [*running.KEEPER, "--merge", "1", "--", sys.executable, "-c", program]
+    code, out, err = running.run(keeper, tmp_path)
+    assert (code, err) == (0, b"")
+    assert [int(line) for line in out.split()] == list(range(2000))
+    (capture,) = running.ended(tmp_path)["captures"]
+    assert (capture["stream"], capture["bytes"]) == ("stdout", len(out))

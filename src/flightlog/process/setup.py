@@ -91,7 +91,7 @@ class Setup:
     def _captured(self) -> list[list[int]]:
         """Return the descriptors to capture, those together whose order of writes can be seen."""
         numbers = [number for number in (1, 2) if number not in self.parked and is_writable(number)]
-        if len(numbers) == 2 and is_same_output(1, 2):
+        if len(numbers) == 2 and (self.spec.merge or is_same_output(1, 2)):
             return [numbers]
         return [[number] for number in numbers]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LAUNCHERS = frozenset(("env", "nice", "nohup", "time", "stdbuf", "ionice", "setsid", "sudo"))
 _VALUE_OPTIONS = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # of Python: the next argument is theirs
-OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record")
+OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record", "merge")
 
 
 class RunSpec:
@@ -30,10 +30,11 @@ class RunSpec:
         config: absolute path of the config file that applies, or empty.
         attempt: the how-manieth try of the same work this is, as digits.
         origin: the run that was the first try, or empty.
+        merge: `1` when both streams are to go through one pipe, to where standard output goes; or empty.
         record: absolute path of the file that says how the run ended, for whoever keeps the process running; or empty.
     """
 
-    __slots__ = ("attempt", "command", "config", "named", "origin", "parent", "pipeline", "record", "run")
+    __slots__ = ("attempt", "command", "config", "merge", "named", "origin", "parent", "pipeline", "record", "run")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class RunSpec:
         attempt: str = "",
         origin: str = "",
         record: str = "",
+        merge: str = "",
     ) -> None:
         self.command = list(command)
         self.named = ("1" if pipeline else "") if named is None else named
@@ -56,6 +58,7 @@ class RunSpec:
         self.attempt = attempt if attempt.isdigit() else "1"
         self.origin = origin
         self.record = record
+        self.merge = merge
 
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""
