@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import records
 from ..journal.mark import find_copies
+from .bars import fold
 from .decode import clean, clean_text
 
 MAX_LINE_BYTES = 64 << 10
@@ -117,20 +118,23 @@ def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
     """Return (level, message, fields) of a line: what it claims about itself, else INFO, its text, nothing.
 
     The message is without terminal sequences; bytes that are no UTF-8 are shown as \\xNN. A JSON object's message becomes the
-    message, and the whole object the fields. A long run of NUL bytes is counted: a file with a hole holds any number of them.
+    message, and the whole object the fields. A progress bar is its last state, with what that says as the field `progress`. A long run of NUL bytes is counted: a file with a hole holds any number of them.
     """
     if len(raw) > MAX_NULS and not raw.strip(b"\0"):
         return records.INFO, f"({len(raw)} NUL bytes)", None
     text = raw.decode("utf-8", "backslashreplace")
     if "\x1b" in text:
         text = _ANSI.sub("", text)
-    text = clean_text(text.removesuffix("\r"))
+    text, bar = fold(text.removesuffix("\r"))
+    text = clean_text(text)
     if raw.lstrip().startswith(_TRACEBACK):
         return records.ERROR, text, None
     if text.startswith("{") and text.endswith("}"):
         found = _from_json(text)
         if found is not None:
             return found
+    if bar is not None:
+        return records.INFO, text, {"progress": bar}
     match = _LEVEL.match(text, 0, 200)
     return (records.LEVEL_NUMBERS[match.group(1)] if match else records.INFO), text, None
 

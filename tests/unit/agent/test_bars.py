@@ -1,0 +1,56 @@
+"""A bar is folded into its last state, anything else keeps every word."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flightlog import records
+from flightlog.agent.bars import fold
+from flightlog.agent.lines import interpret
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "said"),
+    [
+        (
+            "  0%|  | 0/9\r 55%|# | 5/9\r100%|##| 9/9 [00:01]",
+            "100%|##| 9/9 [00:01]",
+            {"percent": 100, "done": 9, "total": 9, "updates": 2},
+        ),
+        ("\r 10 %\r 20 %", " 20 %", {"percent": 20, "updates": 1}),
+        ("1,000/4,000\r2,000/4,000 rows", "2,000/4,000 rows", {"done": 2000, "total": 4000, "updates": 1}),
+        ("12 MB/s\r14 MB/s\rdone", "done", {"updates": 2}),
+        ("50%\r100%\r     ", "100%", {"percent": 100, "updates": 1}),
+        ("one\rtwo\rthree", "one\rtwo\rthree", None),  # old line ends, no bar
+        ("plain", "plain", None),
+        ("only one state 5%\r", "only one state 5%", None),
+        ("\r\r", "", None),
+        ("5/0\r7/3\r9%", "9%", {"percent": 9, "updates": 2}),
+    ],
+)
+def test_folding(text, shown, said):
+    assert fold(text) == (shown, said)
+
+
+def test_a_real_bar():
+    """tqdm, as it writes to what is no terminal."""
+    code = "import tqdm, time\nfor n in tqdm.tqdm(range(300), desc='rows', mininterval=0): pass"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    (line,) = io.BytesIO(done.stderr).readlines()
+    level, message, fields = interpret(line.rstrip(b"\n"))
+    assert level == records.INFO and message.startswith("rows: 100%") and "\r" not in message
+    assert fields["progress"]["done"] == fields["progress"]["total"] == 300 and fields["progress"]["updates"] > 10
+
+
+@given(st.lists(st.text(alphabet="ab 5%/\t1", max_size=12), max_size=6))
+def test_no_word_is_lost_but_those_of_a_bar(parts):
+    text = "\r".join(parts)
+    shown, said = fold(text)
+    if said is None:
+        assert shown == text or [part for part in parts if part.strip()] in ([shown], [])
+    else:
+        assert shown.strip() and text.rstrip().endswith(shown.strip())
