@@ -12,22 +12,32 @@ from typing import Any, NamedTuple
 
 from .. import records
 from ..journal.mark import find_copies
+from . import traces
 from .bars import fold
 from .decode import clean, clean_text
 
 MAX_LINE_BYTES = 64 << 10
 MAX_NULS = 256
-MAX_TRACEBACK_LINES = 500
 _NEWLINE = b"\n"
-_TRACEBACK = b"Traceback (most recent call last):"
 # ECMA-48 control sequences, and strings (OSC, APC, ...) up to their end
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
 # A word has no bar in it, or a row of empty columns could be taken apart in more ways than there is time for.
 _LEVEL = re.compile(
     r"(?:[\[(]?\d\S*[\s|]+(?:[^\s|]+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
 )
-_JSON_MESSAGE = ("message", "msg", "event", "log")
-_JSON_LEVEL = ("level", "levelname", "severity", "lvl")
+_JSON_MESSAGE = ("message", "msg", "event", "log", "short_message", "@message", "text")
+_JSON_LEVEL = ("level", "levelname", "severity", "lvl", "log.level", "@level")
+# RFC 5424, emergency to debug
+_SYSLOG = (
+    records.CRITICAL,
+    records.CRITICAL,
+    records.CRITICAL,
+    records.ERROR,
+    records.WARNING,
+    records.INFO,
+    records.INFO,
+    records.DEBUG,
+)
 
 
 class Line(NamedTuple):
@@ -82,36 +92,25 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
     if first_open >= 0 and (final or not patient):
         lines.append(Line(b"".join(pieces), certain, True))
         used = certain
-    return _joined(lines, used, final or not patient) if _TRACEBACK in data else (lines, used)
+    return _joined(lines, used, final or not patient) if traces.may_begin(data) else (lines, used)
 
 
 def _joined(lines: list[Line], used: int, final: bool) -> tuple[list[Line], int]:
-    """Put tracebacks together: from their first line to the one that names the exception."""
+    """Put stack traces together."""
     result: list[Line] = []
+    raws = [line.raw for line in lines]
     index = 0
     while index < len(lines):
-        start = lines[index]
-        if not start.raw.lstrip().startswith(_TRACEBACK):
-            result.append(start)
-            index += 1
-            continue
-        stop = index + 1
-        indent = len(start.raw) - len(start.raw.lstrip())
-        while stop < len(lines) and stop - index < MAX_TRACEBACK_LINES and _inside(lines[stop].raw, indent):
-            stop += 1
-        if stop >= len(lines) and not final and stop - index < MAX_TRACEBACK_LINES:
-            # The exception's own line is still to come: begin here again.
-            return result, result[-1].end if result else 0
-        stop = min(stop + 1, len(lines))
+        stop, certain = traces.extent(raws, index)
+        if not certain and not final:
+            return result, result[-1].end if result else 0  # more of it may come: begin here again
         group = lines[index:stop]
-        result.append(Line(b"\n".join(line.raw for line in group), group[-1].end, group[-1].partial))
+        if len(group) == 1:
+            result += group
+        else:
+            result.append(Line(b"\n".join(line.raw for line in group), group[-1].end, group[-1].partial))
         index = stop
     return result, used
-
-
-def _inside(raw: bytes, indent: int) -> bool:
-    """Tell whether a line is in the middle of a traceback: indented further than its first line."""
-    return raw[indent : indent + 1] in (b" ", b"\t")
 
 
 def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
@@ -127,7 +126,7 @@ def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
         text = _ANSI.sub("", text)
     text, bar = fold(text.removesuffix("\r"))
     text = clean_text(text)
-    if raw.lstrip().startswith(_TRACEBACK):
+    if _NEWLINE in raw or raw.lstrip().startswith(traces.TRACEBACK):
         return records.ERROR, text, None
     if text.startswith("{") and text.endswith("}"):
         found = _from_json(text)
@@ -144,13 +143,25 @@ def _from_json(text: str) -> tuple[int, str, dict[str, Any]] | None:
         data = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    message = next((data[key] for key in _JSON_MESSAGE if isinstance(data.get(key), str)), None)
+    inner = data.get("record")
+    claims = inner if isinstance(inner, dict) and "message" in inner else data  # loguru's `serialize`
+    message = next((claims[key] for key in _JSON_MESSAGE if isinstance(claims.get(key), str)), None)
     if message is None:
         return None
-    level = next((data[key] for key in _JSON_LEVEL if key in data), None)
-    number = records.INFO
+    level = next((claims[key] for key in _JSON_LEVEL if key in claims), None)
+    return _json_level(level, data), clean_text(message), clean(data)
+
+
+def _json_level(level: Any, data: dict[str, Any]) -> int:
+    """Return a level as ours. Numbers mean different things: GELF has syslog's (3 is an error), bunyan and pino count 10 higher than Python (30 is info)."""
+    if isinstance(level, dict):
+        level = str(level.get("name"))
     if isinstance(level, str):
-        number = records.LEVEL_NUMBERS.get(level.upper(), records.INFO)
-    elif isinstance(level, int) and not isinstance(level, bool) and 0 <= level <= 100:
-        number = level
-    return number, clean_text(message), clean(data)
+        return records.LEVEL_NUMBERS.get(level.upper(), records.INFO)
+    if not isinstance(level, int) or isinstance(level, bool) or not 0 <= level <= 100:
+        return records.INFO
+    if "short_message" in data:
+        return _SYSLOG[level] if level < len(_SYSLOG) else records.INFO
+    if "hostname" in data and "pid" in data:
+        return max(records.TRACE, level - 10) if level > 10 else records.TRACE
+    return level
