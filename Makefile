@@ -20,7 +20,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 FAULT_JOBS ?= $(shell echo $$((1 + $$(nproc))))
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench faults soak mutants dev clean needs inject
+.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject
 help:
 	@sed -n '2,5p' Makefile
 
@@ -95,6 +95,15 @@ mutants: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+# The peers in an environment of their own: their dependencies are none of ours.
+.venv-peers/.done:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet supervisor circus honcho
+	touch $@
+
+bench-supervisors: $(VENV)/.bench .venv-peers/.done
+	FLIGHTLOG_BENCH_PEERS=$(CURDIR)/.venv-peers/bin $(BIN)/python -m bench supervisors
 
 # The injected sitecustomize as PYTHONPATH names it: in a zip, uncompressed and without times, so that the same source makes the same bytes.
 inject: $(VENV)/.base
