@@ -36,8 +36,11 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
 @click.option(
     "--merge", is_flag=True, help="One pipe for standard output and error: their exact order, all on standard output."
 )
+@click.option(
+    "--pty", is_flag=True, help="Let COMMAND write to a terminal: it shows colours, bars, and lines as they come."
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(pipeline: str, merge: bool, command: tuple[str, ...]) -> None:
+def run(pipeline: str, merge: bool, pty: bool, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
@@ -46,14 +49,15 @@ def run(pipeline: str, merge: bool, command: tuple[str, ...]) -> None:
     Examples:
       flightlog run -- python pipeline.py
       flightlog run -n orders -- ./load.sh --fast
+      flightlog run --pty -- rsync -a --info=progress2 a/ b/
       flightlog run --merge -- make 2>/dev/null
     """
     if pipeline.startswith("-"):
         raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog run --pipeline NAME -- COMMAND")
-    start(list(command), pipeline, merge)
+    start(list(command), pipeline, {"merge": "1" if merge else "", "pty": "1" if pty else ""})
 
 
-def start(command: list[str], pipeline: str = "", merge: bool = False) -> NoReturn:
+def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = None) -> NoReturn:
     """Become the keeper of *command*, or, when monitoring is switched off, *command* itself."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(
@@ -61,7 +65,7 @@ def start(command: list[str], pipeline: str = "", merge: bool = False) -> NoRetu
         )  # until the keeper is there Ctrl-C ends this as it would end the command
     environment = launch.user_environment()
     try:
-        keeper = _keeper(command, pipeline, environment, merge)
+        keeper = _keeper(command, pipeline, environment, more or {})
         os.execve(sys.executable, keeper, environment)
     except Exception as problem:  # whatever is wrong with us, the command runs
         reason = "%s: %s" % (sys.executable, problem.strerror) if isinstance(problem, OSError) else ascii(problem)
@@ -69,14 +73,14 @@ def start(command: list[str], pipeline: str = "", merge: bool = False) -> NoRetu
         _become_command(command, environment)
 
 
-def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], merge: bool) -> list[str]:
+def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], more: dict[str, str]) -> list[str]:
     """Return the keeper's argument list; with monitoring switched off become the command."""
     config = switch.find_config()
     if not switch.file_enabled(config):
         _become_command(command, environment)
     _compile_settings(config)
     _ensure_agent()
-    spec = RunSpec(command, pipeline, parent=_parent(), config=config, merge="1" if merge else "")
+    spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
     return [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
 
 

@@ -101,7 +101,9 @@ class Keeper:
         info = self._next(None)
         while info is not None:
             if info.si_signo != signal.SIGCHLD and not self._is_our_own(info):
-                if self.page.phase < EXITED:
+                if info.si_signo == signal.SIGWINCH and self.page.child and self.setup.resize():
+                    self.relay.pass_on(signal.SIGWINCH)  # once more, now that there is a new size to be seen
+                elif self.page.phase < EXITED:
                     self.relay.note(self.shim, info.si_signo)
                     came.append(info)
                 elif info.si_signo in FATAL and time.monotonic_ns() - self.page.exited_ns > SETTLE_NS:

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import select
 import struct
 import sys
 import termios
@@ -102,3 +103,50 @@ def capture_pipe() -> tuple[int, int]:
     except OSError:
         pass
     return source, sink
+
+
+def capture_terminal() -> tuple[int, int]:
+    """Make a pseudo-terminal that changes no byte on its way, as large as the user's; return (master, slave). Raises OSError.
+
+    It becomes nobody's controlling terminal: job control, Ctrl-C and standard input stay with the user's own.
+    """
+    master, slave = os.openpty()
+    try:
+        os.set_inheritable(master, False)
+        modes = termios.tcgetattr(slave)
+        modes[1] &= ~termios.OPOST  # no carriage return before each newline
+        modes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
+    except termios.error as problem:
+        close_pair(master, slave)
+        raise OSError(*problem.args) from None
+    copy_size(master)
+    return master, slave
+
+
+def close_pair(first: int, second: int) -> None:
+    """Close two descriptors."""
+    os.close(first)
+    os.close(second)
+
+
+def copy_size(master: int) -> None:
+    """Give a pseudo-terminal the size of the user's terminal, 24 rows of 80 columns where there is none. Never raises."""
+    size = struct.pack("HHHH", 24, 80, 0, 0)
+    for number in (1, 2, 0):
+        try:
+            size = fcntl.ioctl(number, termios.TIOCGWINSZ, b"\0" * 8)
+            break
+        except OSError:
+            continue
+    try:
+        fcntl.ioctl(master, termios.TIOCSWINSZ, size)
+    except OSError:
+        pass
+
+
+def is_hung_up(master: int) -> bool:
+    """Tell whether nobody has a pseudo-terminal open any more, and nothing is left in it."""
+    poll = select.poll()
+    poll.register(master, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0)) and not waiting_bytes(master)

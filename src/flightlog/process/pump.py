@@ -131,8 +131,10 @@ class Pump:
             except BlockingIOError:
                 break
             except OSError as problem:
-                self._capture_failed(problem)
-                continue
+                if problem.errno != errno.EIO or not self._is_over():
+                    self._capture_failed(problem)
+                    continue
+                count = 0
             if count == 0:
                 os.close(self.source)
                 self.source = -1
@@ -143,6 +145,10 @@ class Pump:
             self._held_since = time.monotonic()
         if not self.console.careful or not self.echo.pending:
             self.give()
+
+    def _is_over(self) -> bool:
+        """Tell whether an error is how a terminal says that everybody has closed it."""
+        return os.isatty(self.source) and linux.is_hung_up(self.source)
 
     def _move(self) -> int:
         """Move bytes from the pipe to the end of the segment; 0 at the end of the stream. Raises OSError, nothing moved

@@ -77,7 +77,7 @@ class Setup:
         self.evidence = -1
         # The keeper's orders to the shim; its end tells the shim that the keeper has died.
         self.orders, self.order_sink = os.pipe()
-        self.streams = [Stream(numbers, *linux.capture_pipe()) for numbers in self._captured()]
+        self.streams = [Stream(numbers, *self._way()) for numbers in self._captured()]
         try:
             for stream in self.streams:
                 stream.capture = CaptureWriter(self.spool, self._meta(stream))
@@ -91,9 +91,19 @@ class Setup:
     def _captured(self) -> list[list[int]]:
         """Return the descriptors to capture, those together whose order of writes can be seen."""
         numbers = [number for number in (1, 2) if number not in self.parked and is_writable(number)]
-        if len(numbers) == 2 and (self.spec.merge or is_same_output(1, 2)):
+        if len(numbers) == 2 and (self.spec.merge or self.spec.pty or is_same_output(1, 2)):
             return [numbers]
         return [[number] for number in numbers]
+
+    def _way(self) -> tuple[int, int]:
+        """Make what the command writes to: (our end, its end). Raises OSError."""
+        return linux.capture_terminal() if self.spec.pty else linux.capture_pipe()
+
+    def resize(self) -> bool:
+        """Give the command's terminal the size that ours has now; False when it has none. Never raises."""
+        for stream in self.streams if self.spec.pty else []:
+            linux.copy_size(stream.source)
+        return bool(self.spec.pty)
 
     def _meta(self, stream: Stream) -> dict[str, object]:
         meta = {
@@ -117,7 +127,7 @@ class Setup:
         close_all([self.order_sink, *[stream.source for stream in self.streams]])
         self.orders, self.order_sink = os.pipe()
         for stream in self.streams:
-            stream.source, stream.sink = linux.capture_pipe()
+            stream.source, stream.sink = self._way()
         self.environment = launch.child_environment(self)
 
     def abandon(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LAUNCHERS = frozenset(("env", "nice", "nohup", "time", "stdbuf", "ionice", "setsid", "sudo"))
 _VALUE_OPTIONS = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # of Python: the next argument is theirs
-OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record", "merge")
+OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record", "merge", "pty")
 
 
 class RunSpec:
@@ -31,10 +31,23 @@ class RunSpec:
         attempt: the how-manieth try of the same work this is, as digits.
         origin: the run that was the first try, or empty.
         merge: `1` when both streams are to go through one pipe, to where standard output goes; or empty.
+        pty: `1` when both streams are to be a terminal; or empty.
         record: absolute path of the file that says how the run ended, for whoever keeps the process running; or empty.
     """
 
-    __slots__ = ("attempt", "command", "config", "merge", "named", "origin", "parent", "pipeline", "record", "run")
+    __slots__ = (
+        "attempt",
+        "command",
+        "config",
+        "merge",
+        "named",
+        "origin",
+        "parent",
+        "pipeline",
+        "pty",
+        "record",
+        "run",
+    )
 
     def __init__(
         self,
@@ -48,6 +61,7 @@ class RunSpec:
         origin: str = "",
         record: str = "",
         merge: str = "",
+        pty: str = "",
     ) -> None:
         self.command = list(command)
         self.named = ("1" if pipeline else "") if named is None else named
@@ -59,6 +73,7 @@ class RunSpec:
         self.origin = origin
         self.record = record
         self.merge = merge
+        self.pty = pty
 
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""
