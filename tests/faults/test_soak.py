@@ -14,7 +14,7 @@ import time
 
 import psutil
 import pytest
-from campaign import LONG, SEED, environment, flightlog
+from campaign import SEED, environment, flightlog
 
 from flightlog.store.db import connect
 from integration.shipping import sums_are_right
@@ -124,7 +124,7 @@ def test_soak(own_server, home, tmp_path):
     }
     print("\nsoak:", json.dumps(figures))
     assert found == [(number, count, count, 0, count - 1) for number, count in enumerate(wanted)], figures
-    assert restarts >= (2 if LONG else 1)
+    assert restarts >= (2 if SECONDS > 60 else 1)  # some seconds may not be enough for a second one on a busy machine
     assert max(sizes) < MAX_RSS and last < first * 1.15 + (4 << 20), figures
     code, out, _ = flightlog("audit", "-o", "json", env=env, timeout=900)
     assert (code, json.loads(out)["good"]) == (0, True), out[:500]
