@@ -10,7 +10,14 @@ import signal
 import sys
 import tempfile
 
+import hypothesis
 import pytest
+
+# How long an example takes is this machine's business of the moment.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "faults")]
