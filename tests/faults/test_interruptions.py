@@ -23,10 +23,15 @@ numbers = itertools.count()
 dels = itertools.count()
 tops = {}
 
-def on_alarm(*_):
+def is_in_storm(frame):
+    while frame is not None and frame.f_code is not storm.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+def on_alarm(number, frame):
     n = next(numbers)
     worker.log(native.info if n % 2 else std.info, "alarm", n)
-    if n % 7 == 3:
+    if n % 7 == 3 and is_in_storm(frame):  # elsewhere nothing waits for it: on a busy machine it rings between two lines of ours
         raise (Boom if n % 2 else Bang)
 
 class Garbage:
