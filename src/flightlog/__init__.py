@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from .sdk.attach import init
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
+    from .sdk.signals import EnhancedSignalHandler
     from .sdk.stage import Stage, stage
 
 __all__ = [
+    "EnhancedSignalHandler",
     "FlightlogError",
     "Logger",
     "Run",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EnhancedSignalHandler": "sdk.signals",
     "FlightlogError": "errors",
     "Logger": "sdk.logger",
     "Run": "sdk.run",

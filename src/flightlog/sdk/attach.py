@@ -43,8 +43,11 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    from . import hooks, uncaught
+    from . import crash, ending, hooks, resignal, uncaught
 
+    recorder.also = crash.check
+    resignal.register()
+    atexit.register(recorder.close)  # before the others, so that it is called after them
     hooks.install()
     uncaught.install()
-    atexit.register(recorder.close)
+    ending.install()

@@ -1,7 +1,8 @@
 """What the injected sitecustomize starts: as little as possible, before the program's first line.
 
-Owns: the order. Streams first, because the program may keep a reference to them; then one finder that waits for the first logging
-library. The rest of the SDK loads only then: an eager import would cost every Python child some 20 ms. Never raises.
+Owns: the order. Streams first, because the program may keep a reference to them; faulthandler, which knows no later; then, where there is
+an evidence file, the hooks that overlooked faults and the clean end come by, and without one only a finder that waits for the first
+logging library. What hooks into a library loads when that library does. Never raises.
 """
 
 from __future__ import annotations
@@ -48,7 +49,12 @@ def start() -> None:
         from . import streams
 
         streams.install()
-    if "logging" in sys.modules:
+    evidence = os.environ.get("FLIGHTLOG_EVIDENCE")
+    if evidence:
+        from . import crash
+
+        crash.enable(evidence)
+    if evidence or "logging" in sys.modules:
         install()
     else:
         sys.meta_path.insert(0, _Doorbell())

@@ -34,10 +34,13 @@ _sites: dict[tuple[int, str, int, str], str] = {}
 
 
 class Dispatch(threading.local):
-    """What this thread is dispatching: (message, reference for the mark); and the event of a structlog call that is on its way here."""
+    """What this thread is dispatching: (message, reference for the mark); the event of a structlog call that is on its way here; and the
+    exception that somebody (`hook_asyncio`) expects to be logged: None again when it was.
+    """
 
     outer: tuple[str, tuple[str, int] | None] | None = None
     event: Event | None = None
+    expected: BaseException | None = None
 
 
 dispatch = Dispatch()
@@ -164,6 +167,8 @@ def _journal(record: logging.LogRecord, message: str, now: int) -> int:
                 more = ',"x":{%s}' % more[1:]
         if record.exc_info and record.exc_info[1] is not None:
             more += ',"e":' + encode(records.exception(record.exc_info[1], record.exc_info[2])).decode("ascii")
+            if dispatch.expected is record.exc_info[1]:
+                dispatch.expected = None
         name = record.threadName
         where = current.get() or recorder.scope
         data = f'{site},"t":{now}{where.tail}{threads.get(name) or thread(name)},"m":{text}{more}}}'.encode()  # type: ignore[union-attr]
@@ -201,6 +206,8 @@ def _journal_slowly(record: logging.LogRecord, message: object, now: int, event:
         data["x"] = redact.fields(clean_value(extra))
     if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
         data["e"] = records.exception(record.exc_info[1], record.exc_info[2])
+        if dispatch.expected is record.exc_info[1]:
+            dispatch.expected = None
     return recorder.writer.append(encode(data), level)
 
 

@@ -54,9 +54,44 @@ def _threading(module: ModuleType) -> None:
     uncaught.install_threads(module)
 
 
+def _asyncio(module: ModuleType) -> None:
+    from . import hook_asyncio
+
+    hook_asyncio.install(module)
+
+
+def _futures(module: ModuleType) -> None:
+    from . import hook_futures
+
+    hook_futures.install_futures(module)
+
+
+def _pool(module: ModuleType) -> None:
+    from . import hook_futures
+
+    hook_futures.install_pool(module)
+
+
+def _process(module: ModuleType) -> None:
+    from . import hook_processes
+
+    hook_processes.install(module)
+
+
+def _popen(module: ModuleType) -> None:
+    from . import hook_processes
+
+    hook_processes.install_popen(module)
+
+
 HOOKS = {
     "logging": _logging,
     "threading": _threading,
+    "asyncio.base_events": _asyncio,
+    "concurrent.futures._base": _futures,
+    "multiprocessing.pool": _pool,
+    "multiprocessing.process": _process,
+    "multiprocessing.popen_fork": _popen,
     "structlog._base": _structlog_base,
     "structlog._output": _structlog_output,
     "loguru._handler": _loguru_handler,
@@ -125,6 +160,14 @@ class Finder:
 
 _waiting: dict[str, Callable[[ModuleType], None]] = {}
 _finder = Finder()
+
+
+def wait_for(name: str, hook: Callable[[ModuleType], None]) -> None:
+    """Run *hook* on the module *name*, now or when it is imported."""
+    _waiting[name] = hook
+    module = sys.modules.get(name)
+    if module is not None:
+        apply(name, module)
 
 
 def install() -> None:

@@ -28,7 +28,7 @@ from .context import Scope, current
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
-    from typing import Any, Sequence
+    from typing import Any, Callable, Sequence
 
 
 class Recorder:
@@ -47,6 +47,7 @@ class Recorder:
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
         self.patience = Patience()
+        self.also: Callable[[], object] | None = None  # what else is to be looked at once a second
         self._quota = 0  # by which the size of segments was chosen
         self._config: str | None = None
         self._announced = False
@@ -158,6 +159,8 @@ class Recorder:
         if self.writer is None or self.scope is None:
             self._start()
         assert self.writer is not None
+        if self.also is not None:
+            self.also()
         self.control.look()
         redact.look(identity.control_path(self._config or ""))
         self.page = self.control.page

@@ -1,20 +1,17 @@
-"""Uncaught exceptions of the main thread and of threads: recorded with frames and chain, then handed to who was there before.
+"""Exceptions that Python hands to a hook because nobody caught them: recorded with frames and chain, then handed to who was there before.
 
-Owns: `sys.excepthook` and `threading.excepthook`, chained. The exit status and what is printed stay what they were; what the default
-hook prints is marked, so that it is not shown a second time as output. SystemExit and KeyboardInterrupt are the program's own business;
-the latter is recorded.
+Owns: `sys.excepthook`, `threading.excepthook` and `sys.unraisablehook` (`__del__`, weakref callbacks, threads begun by `_thread`, from
+Python 3.10 on atexit callbacks), all chained. The exit status and what is printed stay what they were; what the default hook prints is
+marked, so that it is not shown a second time as output. SystemExit is the program's own business; KeyboardInterrupt is recorded.
+Leaves making records and evidence to `faults`.
 """
 
 from __future__ import annotations
 
+import _thread
 import sys
-import time
 
-from .. import records
-from ..journal.encode import encode
-from . import streams
-from .context import current
-from .recorder import recorder
+from . import faults, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,45 +19,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def record(problem: BaseException, trace: TracebackType | None, level: int, logger: str, thread: str) -> int:
-    """Journal an uncaught exception; return its number, or 0. Never raises."""
-    try:
-        now = time.time_ns()
-        if not recorder.admit(now, level, True):
-            return 0
-        scope = current.get() or recorder.scope
-        assert scope is not None and recorder.writer is not None
-        data = records.exception(problem, trace)
-        frame = data["frames"][-1] if data["frames"] else {}
-        payload = {
-            "k": "log",
-            "t": now,
-            "lv": level,
-            "lg": logger,
-            "m": ("%s: %s" % (data["type"], data["message"])).rstrip(": "),
-            "r": scope.run,
-            "th": thread,
-            "f": frame.get("file", ""),
-            "ln": frame.get("line", 0),
-            "fn": frame.get("func", ""),
-            "e": data,
-            "x": {"uncaught": True},
-        }
-        if scope.stage:
-            payload["s"] = scope.stage
-        return recorder.writer.append(encode(payload), level, True)
-    except Exception:
-        recorder.failed += 1  # plain stores: the stack may be full
-        recorder.check_at = 0
-        return 0
-
-
 class _Diverted:
     """Stands for sys.stderr while a hook prints: collects what this thread writes, passes on what others do."""
 
     def __init__(self, stream: Any) -> None:
-        import _thread
-
         self._stream, self._me, self._ident = stream, _thread.get_ident(), _thread.get_ident
         self.parts: list[str] = []
 
@@ -75,13 +37,18 @@ class _Diverted:
         return getattr(self._stream, name)
 
 
-def _print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
+def print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
     """Call *hook* with what it prints on standard error marked as the copy of record *n*."""
     stream = sys.stderr
-    if not n or stream is None or not streams.markable(stream):
+    diverted = None
+    try:
+        if n and stream is not None and streams.markable(stream):
+            diverted = _Diverted(stream)
+    except Exception:  # the interpreter goes down
+        diverted = None
+    if diverted is None:
         hook(*arguments)
         return
-    diverted = _Diverted(stream)
     sys.stderr = diverted
     try:
         hook(*arguments)
@@ -90,32 +57,63 @@ def _print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
             sys.stderr = stream
         text = "".join(diverted.parts)
         if text:
-            stream.write(streams.marked(stream, text, streams.reference(n)))
-            stream.flush()
+            try:
+                stream.write(streams.marked(stream, text, streams.reference(n)))
+                stream.flush()
+            except Exception:  # broken or closed: what Python's own hook does then as well
+                pass
 
 
 def install() -> None:
-    """Chain into `sys.excepthook`; `threading` is hooked when it is imported."""
+    """Chain into `sys.excepthook` and `sys.unraisablehook`; `threading` is hooked when it is imported."""
+    _install_main()
+    if hasattr(sys, "unraisablehook"):
+        _install_unraisable()
+
+
+def _install_main() -> None:
     original = sys.excepthook
 
     def excepthook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         n = 0
         if isinstance(problem, BaseException) and not isinstance(problem, SystemExit):
-            n = record(problem, trace, records.CRITICAL, "flightlog.uncaught", "MainThread")
-        _print_marked(original, (kind, problem, trace), n)
+            # At a prompt it is the user who reads it, and goes on: a record, but no fault of the run.
+            n = faults.state("uncaught", problem, trace, "MainThread", noted=not hasattr(sys, "ps1"))
+        print_marked(original, (kind, problem, trace), n)
 
     sys.excepthook = excepthook
+
+
+def _install_unraisable() -> None:
+    original = sys.unraisablehook
+    # What the hook needs is bound here: it may be called when the interpreter goes down and the names of modules are gone.
+    state, show = faults.state, print_marked
+
+    def unraisablehook(unraisable: Any, /) -> None:
+        n = 0
+        try:
+            problem = unraisable.exc_value
+            if problem is not None:
+                said = unraisable.err_msg or ""
+                kind = "atexit" if "atexit" in said else "thread" if "in thread" in said else "unraisable"
+                n = state(kind, problem, unraisable.exc_traceback, "", (said + ": ") if said else "")
+        except Exception:
+            n = 0
+        show(original, (unraisable,), n)
+
+    sys.unraisablehook = unraisablehook
 
 
 def install_threads(threading: ModuleType) -> None:
     """Chain into `threading.excepthook`."""
     original = threading.excepthook
 
-    def excepthook(arguments: Any) -> None:
+    def excepthook(arguments: Any, /) -> None:
         n = 0
         if arguments.exc_type is not SystemExit and arguments.exc_value is not None:
             name = arguments.thread.name if arguments.thread is not None else ""
-            n = record(arguments.exc_value, arguments.exc_traceback, records.ERROR, "flightlog.uncaught", name)
-        _print_marked(original, (arguments,), n)
+            n = faults.state("thread", arguments.exc_value, arguments.exc_traceback, name)
+        print_marked(original, (arguments,), n)
 
+    excepthook.__module__ = original.__module__
     threading.excepthook = excepthook  # type: ignore[attr-defined]
