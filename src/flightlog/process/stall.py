@@ -1,6 +1,6 @@
 """Why a silent run does not go on, as far as two looks at its threads can tell: a pure function.
 
-    deadlock   every thread of a process waits for a lock, without a time limit
+    deadlock   every thread of a process waits for a lock that only its own threads can release, without a time limit; or every thread of all does
     d-state    a thread sleeps in the kernel and cannot be interrupted, nor killed: a disk, NFS
     gil        one thread works in C and does not let go of Python's lock, which others ask for
     loop       one thread uses a whole CPU
@@ -48,7 +48,7 @@ def classify(
         thread for old, thread in pairs if thread.state == "D" and old.state == "D" and thread.cpu_ns == old.cpu_ns
     ]
     if stuck:
-        return "d-state", "%s sleeps in the kernel (%s) and cannot be interrupted or killed" % (
+        return "d-state", "%s sleeps in the kernel (%s) and cannot be interrupted, nor killed in most cases" % (
             _who(stuck[0]),
             stuck[0].wchan or "where, is not told",
         )
@@ -101,24 +101,34 @@ def _waiting(threads: list[Thread]) -> tuple[str, str]:
         if own[0].waits == "read" and own[0].fd == 0:
             return "stdin", "%s reads standard input%s" % (_who(own[0]), _at(own[0]))
     locked = [own for own in inner if all(thread.waits == "futex" for thread in own)]
+    for own in locked:
+        if all(thread.forever and thread.private for thread in own):
+            return "deadlock", _locked(own)
     if locked and len(locked) == len(inner):
         first = locked[0]
         if all(thread.forever for own in locked for thread in own):
-            count = sum([len(own) for own in locked])
-            return "deadlock", "%s of %s without a time limit" % (
-                "its only thread waits for a lock" if count == 1 else "all %d threads wait for locks" % count,
-                _process(first[0]),
-            )
+            return "deadlock", _locked(first)
         if all(thread.syscall is None for own in locked for thread in own):
             return "unknown", "all threads wait for locks; whether with a time limit may not be seen here"
+        return "unknown", "all threads of %s wait for locks, at least one of them with a time limit" % _process(
+            first[0]
+        )
     for own in inner:
         for thread in own:
             if thread.waits in ("read", "socket", "write", "lock", "poll"):
                 return "io", "%s %s %s" % (_who(thread), _NAMES[thread.waits], thread.target or _unnamed(thread))
     main = inner[0][0]
-    if main.waits == "sleep" or (main.waits == "futex" and not main.forever):
-        return "unknown", "%s sleeps, or waits with a time limit" % _who(main)
+    if main.waits == "sleep":
+        return "unknown", "%s sleeps" % _who(main)
     return "unknown", "%s is in state %s%s" % (_who(main), main.state, " (%s)" % main.wchan if main.wchan else "")
+
+
+def _locked(own: list[Thread]) -> str:
+    if len(own) == 1:
+        return "the only thread of %s waits for a lock, without a time limit: only a signal could wake it" % _process(
+            own[0]
+        )
+    return "all %d threads of %s wait for locks, without a time limit" % (len(own), _process(own[0]))
 
 
 def _unnamed(thread: Thread) -> str:

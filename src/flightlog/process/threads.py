@@ -39,6 +39,7 @@ _GENERIC = {  # aarch64, riscv64
 }  # fmt: skip
 _CALLS: dict[str, dict[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
 _calls = _CALLS.get(os.uname().machine, {})
+_PRIVATE = 128
 _futex = {"x86_64": 202, "aarch64": 98, "riscv64": 98}.get(os.uname().machine, -1)
 # The same by the function that the kernel sleeps in, where calls may not be seen.
 _WCHANS = (
@@ -65,6 +66,7 @@ class Thread:
         waits: read, write, socket, futex, poll, sleep, child, lock; empty: for nothing that is known.
         fd: the descriptor that it reads or writes; -1: none.
         forever: whether it waits without a time limit, as far as that can be seen.
+        private: whether only a thread of the same process can release the lock that it waits for (FUTEX_PRIVATE_FLAG).
     """
 
     __slots__ = (
@@ -74,6 +76,7 @@ class Thread:
         "forever",
         "name",
         "pid",
+        "private",
         "ready_ns",
         "state",
         "switches",
@@ -91,7 +94,7 @@ class Thread:
         self.syscall: int | None = None
         self.arguments: list[int] = []
         self.fd = -1
-        self.forever = False
+        self.forever = self.private = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it for people and programs."""
@@ -156,7 +159,10 @@ def _see_call(thread: Thread, words: list[bytes]) -> None:
         except OSError:
             pass
     if thread.waits == _FUTEX:
-        thread.forever = thread.syscall != _futex or len(thread.arguments) < 4 or thread.arguments[3] == 0
+        # futex(2): address, operation, value, time limit; the newer calls have no such flag, and pthreads do not use them.
+        known = thread.syscall == _futex and len(thread.arguments) >= 4
+        thread.forever = known and thread.arguments[3] == 0
+        thread.private = known and bool(thread.arguments[1] & _PRIVATE)
     elif thread.waits == _READ and thread.target.startswith("socket:"):
         thread.waits = _SOCKET
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import UsageError
 from ..store.db import Connection
@@ -87,4 +87,4 @@ def gather(connection: Connection, run: str, names: Sequence[str] = (), step: fl
     for name, at, value in steps:
         points.setdefault(name, []).append((at, float(value)))
     rows = ask(connection, "metrics", "summary", run=run, names=chosen)
-    return Metrics(step, [Series(*row, points.get(row[0], [])) for row in rows], begin, end)
+    return Metrics(step, [replace(Series(*row), points=points.get(row[0], [])) for row in rows], begin, end)
