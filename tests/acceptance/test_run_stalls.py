@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running import environment, ended, events, records, spool
+from running import ended, environment, events, records, spool
 
 from flightlog.process import proctree, stacks
 from waiting import wait_until

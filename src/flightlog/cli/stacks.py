@@ -47,7 +47,7 @@ def stacks(selectors: tuple[str, ...], form: str) -> None:
         raise NotFound(
             "no run goes on on this node that you may look at", "flightlog list; as root, everybody's are seen"
         )
-    documents = [_look(known[run]) for run in resolve(_Living(known), selectors)]
+    documents = [as_json(known[run]) for run in resolve(_Living(known), selectors)]
     if form == "json":
         output.say(output.json_text(documents[0] if len(documents) == 1 else {"v": 1, "runs": documents}))
         return
@@ -57,7 +57,7 @@ def stacks(selectors: tuple[str, ...], form: str) -> None:
         _show(document)
 
 
-def _look(run: Living) -> dict[str, Any]:
+def as_json(run: Living) -> dict[str, Any]:
     """Return the contract of `-o json`."""
     from .. import identity, redact
     from ..journal import evidence
