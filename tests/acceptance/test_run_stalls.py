@@ -271,7 +271,7 @@ def test_what_waits_for_its_reader_is_not_ended(silent):
     """Its output goes to a pipe that nobody reads."""
     silent.configure("after: 1s\n  kill: true\n  kill_after: 0s")
     process, found = silent.stalled("yes")
-    assert (found["klass"], "takes no more" in found["details"]) == ("io", True), found
+    assert (found["klass"], "its output waits" in found["details"]) == ("io", True), found
     before = len(silent.events("metrics"))
     wait_until(lambda: len(silent.events("metrics")) > before + 2, 30, "two seconds more")
     assert process.poll() is None

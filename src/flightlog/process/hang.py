@@ -62,8 +62,8 @@ class Hang:
         """Take the next step, if it is time."""
         stopped = sample.get("state") in ("T", "t")
         after = self._tuning.after
-        if not after or any(pump.off for pump in pumps):  # switched off, or nothing is recorded that could be missed
-            self._silence.since = now
+        if not after or any(pump.off for pump in pumps) or all(pump.ended for pump in pumps):
+            self._silence.since = now  # switched off, or it has no output any more that could be missed
         silent = self._silence.look(now, pumps, list(self._sampler.processes), stopped, after or 600.0)
         moved = sum([sample.get(name, 0) for name in ("read_b", "write_b")])
         self._moved = moved != self._usage.get("moved", moved)

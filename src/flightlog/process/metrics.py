@@ -1,6 +1,6 @@
 """The shim's eye on its command: a look at the process tree each second, kept and recorded, and the watch for hangs.
 
-Invariants: nothing here raises or waits; with the kill switch on nothing is recorded; it ends with the command. Owns: when to look, the last 60 looks,
+Invariants: nothing here raises or waits; with the kill switch on, or where output is shed, nothing is recorded; it ends with the command. Owns: when to look, the last 60 looks,
 the event `metrics` each `metrics.interval`. Leaves looking to `sampler`, hangs to `hang`, settings to `tuning`.
 """
 
@@ -79,7 +79,7 @@ class Metrics:
         self._kept.append(sample)
         if len(self._kept) > KEPT:
             del self._kept[0]
-        if self._tuning.interval and now >= self._record_at and not any(pump.off for pump in pumps):
+        if self._tuning.interval and now >= self._record_at and not any(pump.off or pump.shed for pump in pumps):
             self._record_at = now + self._tuning.interval - SLACK_SECONDS
             self._report.event(METRICS, sample)
         self._hang.look(now, sample, pumps)

@@ -5,7 +5,7 @@
     gil        one thread works in C and does not let go of Python's lock, which others ask for
     loop       one thread uses a whole CPU
     stdin      it reads standard input, and nothing comes
-    io         it waits for a socket, a pipe, a file lock; or for whoever reads its output
+    io         it waits for a socket, a pipe, a file lock; or its output does, for whoever reads it
     unknown    anything else, a mere sleep for example
 
 Invariants: same input, same word; says `unknown` rather than a wrong cause; what stands in the way of a surer word (calls that may not be seen) is
@@ -60,7 +60,7 @@ def classify(
     if busy:
         return _working(busy, pairs, seconds)
     if output_waits:
-        return "io", "whoever reads its output takes no more of it"
+        return "io", "its output waits for whoever reads it, or for room in the spool"
     return _waiting([thread for _, thread in pairs])
 
 

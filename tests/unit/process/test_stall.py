@@ -77,7 +77,7 @@ def test_the_cause(klass, threads, words):
 def test_output_that_nobody_takes():
     assert judged(thread(1, waits="write", fd=1), output_waits=True) == (
         "io",
-        "whoever reads its output takes no more of it",
+        "its output waits for whoever reads it, or for room in the spool",
     )
     assert judged(thread(1, **BUSY), output_waits=True)[0] == "loop"
 
