@@ -23,6 +23,7 @@ INTERVAL = 1.0
 SHARE = 0.001  # of the time may be spent looking
 PSS_INTERVAL = 10.0
 PSS_SHARE = 0.0005
+PSS_MOST_KB, PSS_MOST_PROCESSES = 2 << 20, 64  # above, a look would take tens of milliseconds
 DEEP_INTERVAL = 5.0  # between looks for children that other threads than the main one have started
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -73,7 +74,7 @@ class Sampler:
         self._start = main.start if main is not None else 0
         self._known: dict[int, proctree.Process] = {}
         self._cpu, self._read, self._written, self._switches = _Sum(), _Sum(), _Sum(), _Sum()
-        self._cost = self._pss_cost = 0.0
+        self._cost = 0.0
         self._deep_at = 0.0
         self._pss_at = time.monotonic() + PSS_INTERVAL
 
@@ -177,17 +178,16 @@ class Sampler:
         return heirs
 
     def _look_at_pss(self, sample: dict[str, Any]) -> None:
-        """Add `pss_kb` when it is time: the kernel walks all page tables for it, a millisecond per some 100 MB."""
+        """Add `pss_kb` when it is time and cheap: the kernel walks all page tables for it, and output waits meanwhile."""
         now = time.monotonic()
         if now < self._pss_at:
             return
+        self._pss_at = now + PSS_INTERVAL
+        if sample.get("rss_kb", 0) > PSS_MOST_KB or sample.get("procs", 0) > PSS_MOST_PROCESSES:
+            return
         before = time.thread_time()
-        total = 0
-        for process in self._known.values():
-            if not process.dead:
-                total += _pss(process.pid)
-        self._pss_cost = time.thread_time() - before
-        self._pss_at = now + max(PSS_INTERVAL, self._pss_cost / PSS_SHARE)
+        total = sum([_pss(process.pid) for process in self._known.values() if not process.dead])
+        self._pss_at = now + max(PSS_INTERVAL, (time.thread_time() - before) / PSS_SHARE)
         if total:
             sample["pss_kb"] = total
 

@@ -2,12 +2,12 @@
 
 import json
 import os
-from types import SimpleNamespace
 
 import pytest
 
 from flightlog.journal.format import frame, salt_of
 from flightlog.process.silence import Silence, only_heartbeats
+from unit.process.test_pump import Bench
 
 WRITER = "a" * 32
 SALT = salt_of(WRITER)
@@ -27,28 +27,38 @@ def segment(tmp_path):
 
 
 @pytest.fixture
-def silence(tmp_path, segment):
+def stream(tmp_path):
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def silence(tmp_path, segment, stream):
     one = Silence(str(tmp_path / "spool"), 100.0)
+    one.pumps = [stream.pump]
     assert look(one, 100.0) == 0.0
     return one
 
 
-def pump(count):
-    return SimpleNamespace(before=count, end=0)  # two attributes of a pump, which are plain numbers
-
-
-def look(silence, now, count=0, stopped=False, after=5.0):
-    return silence.look(now, [pump(count)], [os.getpid()], stopped, after)
+def look(silence, now, stopped=False, after=5.0):
+    return silence.look(now, silence.pumps, [os.getpid()], stopped, after)
 
 
 def test_time_passes_while_nothing_is_said(silence):
     assert [look(silence, now) for now in (101.0, 103.0, 107.0)] == [1.0, 3.0, 7.0]
 
 
-def test_output_ends_it(silence):
+def test_output_ends_it(silence, stream):
     assert look(silence, 103.0) == 3.0
-    assert look(silence, 104.0, count=1) == 0.0
-    assert look(silence, 106.0, count=1) == 2.0
+    stream.put(b"x")
+    assert look(silence, 104.0) == 0.0
+    assert look(silence, 106.0) == 2.0
+
+
+def test_output_that_is_not_kept_ends_it_as_well(silence, stream):
+    stream.pump.shed = True
+    assert look(silence, 103.0) == 3.0
+    stream.put(b"x")
+    assert look(silence, 104.0) == 0.0 and stream.kept() == b""
 
 
 def test_a_record_ends_it(silence, segment):
