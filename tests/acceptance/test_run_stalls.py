@@ -141,11 +141,13 @@ def test_stacks_are_taken_by_py_spy(silent):
 
 def test_stacks_are_taken_by_faulthandler_where_the_program_offers_them(silent):
     source = """
-import faulthandler, os, signal, time
+import faulthandler, logging, os, signal, time
 from flightlog import identity
 from flightlog.journal import evidence
 path = os.environ["FLIGHTLOG_EVIDENCE"]
-faulthandler.register(signal.SIGUSR1, file=open(path, "ab"), all_threads=True)
+logging.basicConfig(filename="/dev/null", level=logging.INFO)
+signal.signal(signal.SIGUSR1, lambda number, frame: logging.info("asked"))
+faulthandler.register(signal.SIGUSR1, file=open(path, "ab"), all_threads=True, chain=True)
 evidence.note(path, "stacks", signal="SIGUSR1", start=identity.process_start_time(os.getpid()))
 print("began", flush=True)
 def rests(): time.sleep(1000)
@@ -154,7 +156,10 @@ rests()
     process, found = silent.stalled(*PY, source)
     (stack,) = found["stacks"]
     assert stack["by"] == "faulthandler" and "in rests" in stack["text"], found
-    assert process.poll() is None
+    wait_until(lambda: any(record.get("m") == "asked" for record in records(silent.home)), 30, "its own record of that")
+    before = len(silent.events("metrics"))
+    wait_until(lambda: len(silent.events("metrics")) > before + 2, 30, "two seconds more")
+    assert process.poll() is None and silent.events("run.resumed") == [] and len(silent.events("run.stalled")) == 1
 
 
 def test_without_tools_the_kernel_says_where_it_is(silent, tmp_path, monkeypatch):

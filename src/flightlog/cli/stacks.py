@@ -127,7 +127,7 @@ def _ask(run: Living, evidence: Any, taking: Any) -> tuple[set[int], int, int]:
     except (OSError, ValueError):
         return set(), -1, 0
     begin = taking.size_of(fd)
-    offered = taking.offers(evidence.read(fd)["notes"])
+    offered = taking.offers(fd)
     return {pid for pid, process in run.processes.items() if taking.ask(process, offered)}, fd, begin
 
 

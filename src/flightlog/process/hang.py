@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RUN_STALLED, RUN_RESUMED = "run.stalled", "run.resumed"
 LOGGER = "flightlog.hang"
 LEAST_SECONDS = 0.8  # between the two looks
+DEAF_SECONDS = 5.0
 MAX_SPIES = 4
 MAX_THREADS = 64
 STEPS = ((signal.SIGTERM, 10.0), (signal.SIGABRT, 5.0), (signal.SIGKILL, 0.0))
@@ -121,12 +122,13 @@ class Hang:
         self._step = ASKING
         self._missing = []
         self._dump_begin = stacks.size_of(self._setup.evidence)
-        notes = evidence.read(self._setup.evidence)["notes"] if self._setup.evidence >= 0 else []
-        offered = stacks.offers(notes)
+        offered = stacks.offers(self._setup.evidence)
         program = stacks.find_spy()
         processes = [one for one in self._sampler.processes.values() if not one.dead]
         asked = {one.pid for one in processes if stacks.ask(one, offered)}
         self._asked = len(asked)
+        if asked:
+            self._silence.deaf_until = now + DEAF_SECONDS
         for process in [one for one in processes if one.pid not in asked and stacks.is_python(one.pid)][:MAX_SPIES]:
             refused = stacks.refusal(process.pid) if program else "py-spy is not installed (try: %s)" % stacks.INSTALL
             if refused:

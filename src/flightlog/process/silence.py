@@ -31,10 +31,12 @@ class Silence:
 
     Attributes:
         since: when something was last said (monotonic seconds; later, when the run was stopped in between).
+        deaf_until: until then records do not count: who was asked for its stacks may record that it was asked.
     """
 
     def __init__(self, spool: str, now: float) -> None:
         self.since = now
+        self.deaf_until = 0.0
         self._spool = os.path.realpath(spool) + os.sep
         self._bytes = -1
         self._sizes: dict[str, int] = {}
@@ -60,7 +62,7 @@ class Silence:
         self._looked_at = now
         if now - self.since >= after or now >= self._journals_at:
             self._journals_at = now + max(1.0, min(30.0, after / 20))
-            if self._journals_grew(pids):
+            if self._journals_grew(pids) and now >= self.deaf_until:
                 self.since = now
         return now - self.since
 

@@ -11,6 +11,7 @@ which powers are missing with their remedy. Leaves when to ask to `hang` and to 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from . import proctree, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Iterable
 
 SPY_SECONDS = 15.0
 MAX_TEXT = 16 << 10
@@ -166,11 +167,26 @@ def all_ended(spies: Iterable[Spy]) -> bool:
     return not [spy for spy in spies if not spy.poll()]
 
 
-def offers(notes: Iterable[dict[str, Any]]) -> dict[int, int]:
-    """Return pid -> start time of the processes that have said that SIGUSR1 shows their stacks, and have not taken it back."""
+def offers(fd: int) -> dict[int, int]:
+    """Return pid -> start time of the processes that have said in the evidence *fd* that SIGUSR1 shows their stacks, and have not taken it back.
+
+    All of it is read, not the first notes only; where it is full, somebody may have had no room to take it back, and nobody counts as offering.
+    """
     found: dict[int, int] = {}
-    for note in notes:
-        if note.get("kind") != NOTE or type(note.get("pid")) is not int:
+    try:
+        data = os.pread(fd, evidence.MAX_BYTES + 1, 0)
+    except OSError:
+        return found
+    if len(data) > evidence.MAX_BYTES:
+        return found
+    for line in data.split(b"\n"):
+        if b'"%s"' % NOTE.encode() not in line:
+            continue
+        try:
+            note = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(note, dict) or note.get("kind") != NOTE or type(note.get("pid")) is not int:
             continue
         found.pop(note["pid"], None)
         if note.get("signal") == "SIGUSR1" and type(note.get("start")) is int:

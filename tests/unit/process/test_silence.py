@@ -74,6 +74,15 @@ def test_a_heartbeat_does_not(silence, segment):
     assert look(silence, 108.0) == 0.0
 
 
+def test_a_record_of_being_asked_does_not(silence, segment):
+    silence.deaf_until = 110.0
+    os.write(segment, frame(PROGRESS, SALT, 2))
+    assert look(silence, 107.0) == 7.0
+    assert look(silence, 111.0) == 11.0  # it was seen, and does not count later
+    os.write(segment, frame(PROGRESS, SALT, 3))
+    assert look(silence, 112.0) == 0.0
+
+
 def test_a_new_segment_ends_it(silence, segment, tmp_path):
     assert look(silence, 106.0) == 6.0
     with open(tmp_path / "spool" / f"{WRITER}.000002.seg", "wb") as file:

@@ -53,7 +53,7 @@ def program(tmp_path):
 def test_who_offers_it_is_asked_and_answers_into_the_evidence(program):
     process, fd = program("register", "note")
     begin = stacks.size_of(fd)
-    assert stacks.ask(process, stacks.offers(evidence.read(fd)["notes"]))
+    assert stacks.ask(process, stacks.offers(fd))
     text = wait_until(lambda: "at_rest" in stacks.dumped(fd, begin) and stacks.dumped(fd, begin))
     assert "most recent call first" in text and '{"' not in text
     assert proctree.look(process.pid).start == process.start
@@ -63,13 +63,27 @@ def test_who_offers_it_is_asked_and_answers_into_the_evidence(program):
 def test_nobody_else_is_sent_anything(program, words):
     """Without a handler SIGUSR1 is death, and with one of the program's own it may mean anything."""
     process, fd = program(*words)
-    assert not stacks.ask(process, stacks.offers(evidence.read(fd)["notes"]))
+    assert not stacks.ask(process, stacks.offers(fd))
     assert not proctree.look(process.pid).dead
 
 
+def test_what_is_taken_back_late_is_heeded(tmp_path):
+    """Also behind more notes than are kept with a run's end, and when there is no room to take it back."""
+    fd, path = evidence.create(str(tmp_path), "R"), evidence.path_of(str(tmp_path), "R")
+    assert evidence.note(path, "stacks", signal="SIGUSR1", start=100)
+    assert stacks.offers(fd) == {os.getpid(): 100}
+    for _ in range(2 * evidence.MAX_KEPT):
+        evidence.note(path, "stacks", signal="SIGUSR1", start=100)
+    evidence.note(path, "stacks", signal="")
+    assert stacks.offers(fd) == {}
+    evidence.note(path, "stacks", signal="SIGUSR1", start=100)
+    assert stacks.offers(fd) == {os.getpid(): 100}
+    while evidence.note(path, "signal", signal="x" * 3000):
+        pass
+    assert stacks.offers(fd) == {}
+
+
 def test_an_offer_is_of_one_process_not_of_a_number():
-    notes = [{"kind": "stacks", "pid": 7, "signal": "SIGUSR1", "start": 100, "t": 1}]
-    assert stacks.offers(notes) == {7: 100}
     me = proctree.look(os.getpid())
     assert not stacks.ask(me, {me.pid: me.start + 1})
     assert stacks.send(me, 0) and not stacks.send(_with_start(me, me.start + 1), 0)
