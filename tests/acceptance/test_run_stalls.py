@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running import ended, environment, events, records, spool
+from running import ended, environment, events, nobody_left, records, spool
 
 from flightlog.process import proctree, stacks
 from waiting import wait_until
@@ -162,23 +162,58 @@ rests()
     assert process.poll() is None and silent.events("run.resumed") == [] and len(silent.events("run.stalled")) == 1
 
 
-def test_without_tools_the_kernel_says_where_it_is(silent, tmp_path, monkeypatch):
+def start_under(silent, folder, *command):
+    """Start a command under a keeper whose interpreter lies in *folder*, beside which py-spy is looked for first."""
+    interpreter = folder / "python"
+    interpreter.symlink_to(os.path.realpath(sys.executable))
+    keeper = os.path.join(os.path.dirname(stacks.__file__), "keeper.py")
+    env = environment(silent.home, FLIGHTLOG_CONFIG=str(silent.config), PATH="/usr/bin:/bin")
+    subprocess.run([*RUN, "true"], env=env, check=True)  # compiles the settings
+    run = [str(interpreter), "-I", "-S", keeper, "--config", str(silent.config), "--", *command]
+    process = subprocess.Popen(run, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
+    silent.processes.append(process)
+    return process
+
+
+def test_without_tools_the_kernel_says_where_it_is(silent, tmp_path):
     """No py-spy beside the interpreter nor in PATH: that is said, with its remedy."""
     if os.path.exists("/usr/bin/py-spy") or os.path.exists("/usr/local/bin/py-spy"):
         pytest.skip("py-spy is where it is always found")
-    interpreter = tmp_path / "python"
-    interpreter.symlink_to(os.path.realpath(sys.executable))
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    keeper = os.path.join(os.path.dirname(stacks.__file__), "keeper.py")
-    silent.configure()
-    env = environment(silent.home, FLIGHTLOG_CONFIG=str(silent.config))
-    subprocess.run([*RUN, "true"], env=env, check=True)  # compiles the settings
-    run = [str(interpreter), "-I", "-S", keeper, "--config", str(silent.config), "--", *PY, SLEEPS]
-    process = subprocess.Popen(run, env=env, stdout=subprocess.DEVNULL, start_new_session=True)
-    silent.processes.append(process)
+    start_under(silent, tmp_path, *PY, SLEEPS)
     (found,) = wait_until(lambda: silent.events("run.stalled"), 60, "run.stalled")
     assert found["stacks"] == [] and "pip install py-spy" in found["missing"][0]
     assert found["threads"][0]["wchan"] and found["threads"][0]["waits"] == "sleep"
+
+
+def test_a_py_spy_that_hangs_holds_up_nobody_and_is_not_left_behind(silent, tmp_path):
+    """The command ends while it is being asked for its stacks."""
+    (tmp_path / "go").write_text("")
+    (tmp_path / "py-spy").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 1000\n")
+    (tmp_path / "py-spy").chmod(0o755)
+    process = start_under(
+        silent,
+        tmp_path,
+        *PY,
+        "import sys, time\nwhile not open(sys.argv[1]).read(): time.sleep(0.05)",
+        str(tmp_path / "go"),
+    )
+    wait_until(lambda: (tmp_path / "asked").exists(), 30, "py-spy")
+    assert silent.events("run.stalled") == []
+    (tmp_path / "go").write_text("go")
+    assert process.wait(stacks.SPY_SECONDS / 2) == 0  # not when py-spy's time is up
+    nobody_left(silent.home)
+    (found,) = silent.events("run.stalled")
+    assert "py-spy" in found["missing"][0] and len(ended_of(silent, process)["stalls"]) == 1
+
+
+def ended_of(silent, process):
+    """The end of that run: another one has compiled the settings."""
+    (run,) = [
+        event["r"]
+        for event in events(silent.home)
+        if event["ev"] == "run.started" and event["x"]["keeper"] == process.pid
+    ]
+    return next(event["x"] for event in events(silent.home) if event["ev"] == "run.ended" and event["r"] == run)
 
 
 def test_it_is_told_once_and_that_it_goes_on(silent):
