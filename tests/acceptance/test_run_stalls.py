@@ -83,7 +83,7 @@ def silent(tmp_path):
     one.configure()
     yield one
     for process in one.processes:
-        for event in one.events("run.started"):
+        for event in reversed(one.events("run.started")):  # one inside another first
             found = proctree.look(event["pid"])
             if found is not None and found.start == event["start"]:
                 stacks.send(found, signal.SIGKILL)
@@ -245,6 +245,14 @@ time.sleep(1000)
     said = [record["t"] for record in records(silent.home) if record.get("m") == "working"]
     assert len(said) > 10 and len(told) == 1 and told[0] > said[-1]
     assert found["silent_s"] < 3.0 + (told[0] - said[-1]) / 1e9
+
+
+def test_a_run_inside_a_run_makes_no_progress_by_being_looked_at(silent):
+    """Its own shim records metrics each second, into a journal that belongs to the outer run's tree. Both are silent."""
+    inner = [sys.executable, "-m", "flightlog", "run", "--", "sleep", "1000"]
+    process = silent.start(*inner)
+    wait_until(lambda: len({e["r"] for e in events(silent.home) if e["ev"] == "run.stalled"}) == 2, 60, "two stalls")
+    assert process.poll() is None
 
 
 def test_a_stopped_run_does_not_hang(silent):

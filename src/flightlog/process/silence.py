@@ -1,7 +1,7 @@
 """For how long a run has been silent: neither output nor a record of one of its processes.
 
 Output is what the capture has taken. Records are looked for where they must be: in the segments of the spool that the run's processes hold open, by
-their size; what grew by heartbeats alone has not grown. That is looked at each second when a stall would be near, and rarely else. A run that is stopped
+their size; what grew by heartbeats and metrics alone has not grown. That is looked at each second when a stall would be near, and rarely else. A run that is stopped
 (SIGSTOP, Ctrl-Z, a debugger) is not silent, its clock stands. Owns: this clock. Leaves what follows from it to `hang`. Never raises.
 """
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 MOST = 4096  # descriptors of one process that are looked through
 READ_BYTES = 64 << 10
-HEARTBEAT = b'"ev":"heartbeat"'
+ALIVE = (
+    b'"ev":"heartbeat"',
+    b'"ev":"metrics"',
+)  # alive is not progressing; a run inside this one is looked at by its own shim
 
 
 class Silence:
@@ -121,7 +124,7 @@ def only_heartbeats(path: str, begin: int, end: int) -> bool:
         word = FRAME_HEAD.unpack_from(data, at)[1]
         length = word & 0xFFFFFF
         payload = data[at + FRAME_HEAD_BYTES : at + FRAME_HEAD_BYTES + length]
-        if word >> 24 != TAG or HEARTBEAT not in payload:
+        if word >> 24 != TAG or not any(word in payload for word in ALIVE):
             return False
         at += FRAME_HEAD_BYTES + length
     return at > 0

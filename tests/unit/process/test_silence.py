@@ -12,6 +12,7 @@ from unit.process.test_pump import Bench
 WRITER = "a" * 32
 SALT = salt_of(WRITER)
 HEARTBEAT = b'{"k":"event","t":1,"ev":"heartbeat","r":"x","x":{}}'
+METRICS = b'{"k":"event","t":1,"ev":"metrics","r":"x","x":{"rss_kb":1}}'
 PROGRESS = b'{"k":"event","t":1,"ev":"progress","r":"x","x":{"done":1}}'
 
 
@@ -68,7 +69,7 @@ def test_a_record_ends_it(silence, segment):
 
 
 def test_a_heartbeat_does_not(silence, segment):
-    os.write(segment, frame(HEARTBEAT, SALT, 2) + frame(HEARTBEAT, SALT, 3))
+    os.write(segment, frame(HEARTBEAT, SALT, 2) + frame(METRICS, SALT, 3))
     assert look(silence, 107.0) == 7.0
     os.write(segment, frame(HEARTBEAT, SALT, 4) + frame(PROGRESS, SALT, 5))
     assert look(silence, 108.0) == 0.0
