@@ -10,10 +10,11 @@ import pytest
 
 import flightlog
 from flightlog import errors
-from flightlog.cli import audit, group, logline, status, why
+from flightlog.cli import audit, group, logline, metrics, stacks, status, why
 from flightlog.query.audit import Audit, WriterAudit
 from flightlog.query.drops import Drops
 from flightlog.query.logs import Line
+from flightlog.query.metrics import Metrics, Series
 from flightlog.query.runs import Run
 from flightlog.query.why import Evidence
 from unit.query.command import Command
@@ -166,6 +167,28 @@ def test_fields_of_an_explanation():
     values = {column.name: None for column in columns(Run)}
     values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
     assert set(why.as_json(Evidence(Run(**values), {}), {}, [])) == fields("why")
+
+
+def test_fields_of_metrics():
+    from dataclasses import fields as columns
+    from datetime import datetime, timezone
+
+    values = {column.name: None for column in columns(Run)}
+    values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
+    series = Series("rss_kb", "gauge", 1, 1.0, 1.0, 1.0, 1.0, 1.0, [])
+    data = metrics.as_json(Run(**values), Metrics(1.0, [series]))
+    assert set(data) | set(data["metrics"][0]) == fields("metrics")
+
+
+def test_fields_of_stacks():
+    from flightlog.process import proctree
+    from flightlog.process.living import Living
+
+    run = Living("0" * 26, "orders", "")
+    run.processes = {os.getpid(): proctree.look(os.getpid())}
+    data = stacks.as_json(run)
+    (process,) = data["processes"]
+    assert set(data) | set(process) | set(process["threads"][0]) == fields("stacks")
 
 
 def test_fields_of_an_audit():

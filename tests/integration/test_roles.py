@@ -21,7 +21,8 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "COPY FROM", "REFER
 
 # What is written here is all there is; every other pair of table and verb is refused to every role.
 ALL_TABLES = {
-    "pipeline_agents", "pipeline_commands", "pipeline_dead_letters", "pipeline_events", "pipeline_logs", "pipeline_migrations",
+    "pipeline_agents", "pipeline_commands", "pipeline_dead_letters", "pipeline_events", "pipeline_logs", "pipeline_metrics",
+    "pipeline_migrations",
     "pipeline_node_roles", "pipeline_run_positions", "pipeline_run_writers", "pipeline_runs", "pipeline_ship_ledger",
     "pipeline_store", "pipeline_writers",
 }  # fmt: skip
@@ -31,7 +32,10 @@ TABLES = {
     (OPERATOR, "INSERT"): {"pipeline_commands"},
 }
 TABLES.update(
-    {(WRITER, verb): {"pipeline_logs", "pipeline_events", "pipeline_dead_letters"} for verb in ("INSERT", "COPY FROM")}
+    {
+        (WRITER, verb): {"pipeline_logs", "pipeline_events", "pipeline_metrics", "pipeline_dead_letters"}
+        for verb in ("INSERT", "COPY FROM")
+    }
 )
 FUNCTIONS = {
     WRITER: {

@@ -17,6 +17,7 @@ from . import faults
 from .copytext import Clock
 from .facts import RunFacts
 from .intake import RawOf
+from .metric_rows import metric_lines
 from .rows import LogRows, identity_of, level_of
 from .sink import Batch, DeadLetter, Sink
 from .sites import Sites
@@ -67,6 +68,7 @@ class Gathering:
         self._firsts: dict[str, list[int]] = {LOG: [], EVENT: []}  # index of each block's first row
         self._raws: dict[str, list[RawOf]] = {LOG: [], EVENT: []}
         self._counts = {LOG: 0, EVENT: 0}
+        self._metrics: list[str] = []  # derived from events, and in no account
         self._bytes = 0
         self._begun_at = 0.0
 
@@ -114,6 +116,10 @@ class Gathering:
     def event(self, line: str, raw: bytes) -> None:
         """Add an event's row."""
         self._add(EVENT, [line], lambda _: raw, len(raw))
+        derived = metric_lines(line)
+        if derived:
+            self._metrics += derived
+            self._bytes += sum(map(len, derived))
 
     def refuse(self, writer: str, seq: int, run: str, raw: bytes, problem: PoisonRecord) -> None:
         """Keep a record that no row could be made of, its secrets masked: its raw bytes may be somebody else's, or captured."""
@@ -142,6 +148,8 @@ class Gathering:
             for kind in (LOG, EVENT):
                 lines = b"".join(self._blocks[kind]).split(b"\n")[:-1]  # a line end ends a row and is nowhere else
                 self._bisect(transaction, kind, lines, 0)
+        if self._metrics:
+            transaction.write_metrics("".join(self._metrics).encode())
         faults.point("after_copy")
         if self.letters:
             transaction.dead_letters(self.letters)

@@ -58,6 +58,9 @@ class Batch(Protocol):
     def write_events(self, rows: bytes) -> None:
         """Store COPY lines of events. Raises PoisonRecord like `end_logs`."""
 
+    def write_metrics(self, rows: bytes) -> None:
+        """Store COPY lines of metrics, which events carry as well: nothing of them is counted, what is refused is left out."""
+
     def forget_rows(self) -> None:
         """Undo all rows of this batch, to try again with fewer."""
 

@@ -77,6 +77,9 @@ class Kept:
         for row in rows.decode().split("\n")[:-1]:
             self._heed(row)
 
+    def write_metrics(self, rows: bytes) -> None:
+        """See `agent.sink`."""
+
     def forget_rows(self) -> None:
         """See `agent.sink`."""
 

@@ -1,6 +1,6 @@
 """Compiled settings: what config.yml says to processes that cannot read YAML, as JSON beside the control page (DESIGN D13).
 
-    <home>/control/<key>.json     {"v": 1, "config": {"path", "size", "mtime_ns"}, "settings": {"logging": {...}}}
+    <home>/control/<key>.json     {"v": 1, "config": {"path", "size", "mtime_ns"}, "settings": {"logging": {...}, "metrics": {...}, "hang": {...}}}
 
 Invariants: 0600, replaced by rename, so that a reader sees an old or a new one, never half of one; written only from a config file that is valid, so
 that a typing error does not take rules away; holds no password and no DSN. `config` says of which state of which file it was made: by that its makers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LOGGER = "flightlog.settings"  # of lines that say that settings do not hold
 MAX_BYTES = 256 << 10
+SECTIONS = frozenset(("logging", "metrics", "hang"))
 UNREADABLE = "cannot be read"
 
 
@@ -92,9 +93,9 @@ def unheeded(path: str, config: str) -> str:
 
 
 def is_current(path: str, config: str) -> bool:
-    """Tell whether *path* was made of the config file in its present state."""
+    """Tell whether *path* was made of the config file in its present state, by a flightlog that hands on what this one does."""
     found = read(path)
-    return found is not None and found.get("config") == state_of(config)
+    return found is not None and found.get("config") == state_of(config) and set(found["settings"]) >= SECTIONS
 
 
 def write(path: str, state: dict[str, Any], settings: dict[str, Any]) -> None:

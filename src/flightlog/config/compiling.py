@@ -1,7 +1,7 @@
 """Compiles config.yml for processes that cannot read YAML; done by the agent, while it runs, and by `flightlog run`, before it starts a command.
 
-Invariants: a file that is not valid changes nothing; one that was compiled in its present state is not read again. Owns: what is handed on: of `logging`
-only, so that nothing secret is. Leaves the compiled file to `compiled`, validation to `settings`.
+Invariants: a file that is not valid changes nothing; one that was compiled in its present state is not read again. Owns: what is handed on: of `logging`, `metrics`
+and `hang` only, so that nothing secret is. Leaves the compiled file to `compiled`, validation to `settings`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def handed_on(chosen: settings.Settings) -> dict[str, Any]:
                 "allow": list(rules.allow),
                 "patterns": [{"pattern": text, "literal": literal_of(text)} for text in rules.patterns],
             },
-        }
+        },
+        "metrics": {"interval": chosen.metrics.interval},
+        "hang": {"after": chosen.hang.after, "kill": chosen.hang.kill, "kill_after": chosen.hang.kill_after},
     }
 
 

@@ -122,6 +122,22 @@ class Spool:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """`metrics:`. Seconds between two records of what a run uses; 0: none."""
+
+    interval: float = 5.0
+
+
+@dataclass(frozen=True)
+class Hang:
+    """`hang:`. Seconds of silence after which a run counts as stalled, 0: never; whether it is ended then, and after how many seconds more."""
+
+    after: float = 600.0
+    kill: bool = False
+    kill_after: float = 60.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings."""
 
@@ -130,6 +146,8 @@ class Settings:
     monitoring: Monitoring = field(default_factory=Monitoring)
     agent: AgentSettings = field(default_factory=AgentSettings)
     spool: Spool = field(default_factory=Spool)
+    metrics: Metrics = field(default_factory=Metrics)
+    hang: Hang = field(default_factory=Hang)
     warnings: tuple[str, ...] = ()  # what is usable and should be mended
 
     @property
@@ -272,6 +290,8 @@ _SECTIONS: dict[str, Callable[..., Any]] = {
     "monitoring": Monitoring,
     "agent": AgentSettings,
     "spool": Spool,
+    "metrics": Metrics,
+    "hang": Hang,
 }
 _KEYS: dict[str, Callable[[Any], Any]] = {
     "database.dsn": values.text,
@@ -306,4 +326,8 @@ _KEYS: dict[str, Callable[[Any], Any]] = {
     "spool.keep_free": values.amount(0, 1 << 50),
     "spool.keep": values.span(0, 365 * 86400),
     "spool.path": values.spool_path,
+    "metrics.interval": values.span_or_never(1, 3600),
+    "hang.after": values.span_or_never(1, 30 * 86400),
+    "hang.kill": values.truth,
+    "hang.kill_after": values.span(0, 30 * 86400),
 }

@@ -195,6 +195,17 @@ def span(low: float, high: float) -> Callable[[Any], float]:
     return check
 
 
+def span_or_never(low: float, high: float) -> Callable[[Any], float]:
+    """Check a duration, or 0 or `never` for none; returns seconds."""
+    inner = span(low, high)
+
+    def check(value: Any) -> float:
+        never = value is False or str(value).strip().lower() in ("0", "0s", "never", "off", "no", "false")
+        return 0.0 if never else inner(value)
+
+    return check
+
+
 def _measured(value: Any, units: dict[str, Any], wanted: str) -> float:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
     if found is None or isinstance(value, bool) or found.group(2).lower() not in units:

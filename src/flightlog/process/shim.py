@@ -23,6 +23,7 @@ from .admission import Admission
 from .death import Death
 from .descriptors import close_all, replace_by_null
 from .loop import Loop
+from .metrics import Metrics
 from .page import DONE, EXITED, FAILED, RECORDED, RUNNING
 from .pump import Pump
 
@@ -117,6 +118,7 @@ class Shim:
     def work(self) -> None:
         """Move output and wait, until the command is dead and nobody can write to its output any more."""
         loop = Loop(self.pumps, [self.setup.orders, self._wakes])
+        self.metrics = Metrics(self.setup, self.report, self.child)
         ended = 0
         self._look_at_child()
         while True:
@@ -124,7 +126,7 @@ class Shim:
                 self._finish()
             if self._done and all(pump.ended for pump in self.pumps):
                 return
-            ready = loop.turn(self.admission.pause(self.pumps))
+            ready = loop.turn(self.metrics.bound(self.admission.pause(self.pumps)))
             if self._wakes in ready:
                 _drain(self._wakes)
                 self._look_at_child()
@@ -134,6 +136,7 @@ class Shim:
                 ended = sum([pump.ended for pump in self.pumps])
                 self._nudge()
             self.admission.look(self.pumps)
+            self.metrics.look(self.pumps)
 
     def _obey(self) -> bool:
         """Take the signals out of our queue that the keeper names; False when the keeper is gone."""
@@ -192,6 +195,7 @@ class Shim:
         """Record the end, reap, and let the keeper go."""
         more: dict[str, Any] = {"duration_ns": report.duration_ns(self.page.started_ns), "pid": self.child}
         more["zombie"] = evidence.of_zombie(self.child)
+        more["samples"] = self.metrics.end()
         if self.page.exec_error:
             more["exec_errno"] = self.page.exec_error
         if self._keeper_died:

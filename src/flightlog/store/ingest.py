@@ -195,6 +195,18 @@ class PostgresBatch:
         except psycopg.Error as problem:
             raise translate(problem, "cannot store events") from problem
 
+    def write_metrics(self, rows: bytes) -> None:
+        """Store COPY lines of what was derived from events; what is refused is left out, the events have it."""
+        self._execute("SAVEPOINT metrics", "cannot store metrics")
+        try:
+            with self._connection.cursor().copy(self._sql["copy_metrics"].encode()) as copy:
+                _write(copy, rows)
+        except psycopg.Error as problem:
+            error = translate(problem, "cannot store metrics")
+            if error.retryable:
+                raise error from problem
+            self._execute("ROLLBACK TO SAVEPOINT metrics", "cannot undo metrics")
+
     def forget_rows(self) -> None:
         """Undo all rows of this batch."""
         self._execute("ROLLBACK TO SAVEPOINT rows", "cannot undo rows")

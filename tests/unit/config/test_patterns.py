@@ -75,7 +75,9 @@ def test_what_the_file_says_is_handed_on(tmp_path, monkeypatch):
                 "allow": ["token_budget"],
                 "patterns": [{"pattern": r"acct-\d{6}", "literal": "acct-"}],
             },
-        }
+        },
+        "metrics": {"interval": 5.0},
+        "hang": {"after": 600.0, "kill": False, "kill_after": 60.0},
     }
 
 

@@ -31,6 +31,9 @@ COPY pipeline_logs (run_id, ts, pos, seq, writer_id, levelno, level, logger, mes
 -- name: copy_events
 COPY pipeline_events (run_id, ts, pos, seq, writer_id, node, event, stage, data) FROM STDIN
 
+-- name: copy_metrics
+COPY pipeline_metrics (run_id, ts, pos, seq, writer_id, node, name, kind, value) FROM STDIN
+
 -- name: dead_letter
 INSERT INTO pipeline_dead_letters (writer_id, seq, run_id, node, raw, sqlstate, error)
 VALUES (%(writer)s, %(seq)s, %(run)s, %(node)s, %(raw)s, %(sqlstate)s, %(error)s)

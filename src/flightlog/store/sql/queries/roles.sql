@@ -7,11 +7,12 @@ roles (role) AS (
 ), tables (name) AS (
     VALUES ('pipeline_migrations'), ('pipeline_store'), ('pipeline_runs'), ('pipeline_writers'), ('pipeline_run_positions'),
            ('pipeline_run_writers'), ('pipeline_ship_ledger'), ('pipeline_dead_letters'), ('pipeline_agents'), ('pipeline_logs'),
-           ('pipeline_events'), ('pipeline_node_roles'), ('pipeline_commands')
+           ('pipeline_events'), ('pipeline_metrics'), ('pipeline_node_roles'), ('pipeline_commands')
 ), table_rights (name, role, privilege) AS (
     SELECT name, 'flightlog_reader', 'SELECT' FROM tables
      UNION ALL
     VALUES ('pipeline_logs', 'flightlog_writer', 'INSERT'), ('pipeline_events', 'flightlog_writer', 'INSERT'),
+           ('pipeline_metrics', 'flightlog_writer', 'INSERT'),
            ('pipeline_dead_letters', 'flightlog_writer', 'INSERT'), ('pipeline_commands', 'flightlog_operator', 'SELECT')
 ), column_rights (name, role, columns) AS (
     -- who asked, when, and what became of it are not for the asker to say
@@ -53,7 +54,8 @@ WITH {wanted}, here AS (
     SELECT c.oid, c.relname::text AS name, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl, c.relispartition
       FROM here JOIN pg_class c ON c.relnamespace = here.oid
      WHERE c.relname IN (SELECT name FROM tables) AND c.relkind IN ('r', 'p')
-        OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (to_regclass('pipeline_logs'), to_regclass('pipeline_events')))
+        OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent IN (to_regclass('pipeline_logs'), to_regclass('pipeline_events'),
+                                                                       to_regclass('pipeline_metrics')))
 ), our_functions AS (
     SELECT p.oid, p.proname::text AS name, p.oid::regprocedure::text AS signature, p.proowner, p.prosecdef,
            coalesce(p.proconfig, '{}') AS settings, coalesce(p.proacl, acldefault('f', p.proowner)) AS acl, f.definer, f.callers
