@@ -53,11 +53,20 @@ class Machine:
         self._next: float | None = None  # seconds until the next attempt, once the tree is empty
         self._grace = CLEAR_SECONDS
 
+    @property
+    def current(self) -> int:
+        """The generation that what runs, or waits to, belongs to."""
+        return self._current
+
     # -- beginnings -------------------------------------------------------------------------------------------------
 
     def begin(self) -> Actions:
         """Nothing runs: do what is wanted."""
         return self._finish(STOPPED) if self.want == DOWN else self._spawn()
+
+    def rest(self, outcome: str) -> Actions:
+        """Nothing runs, and nothing is to."""
+        return self._finish(outcome)
 
     def wait(self, seconds: float) -> Actions:
         """Nothing runs, and the caretaker before had meant to wait that long."""

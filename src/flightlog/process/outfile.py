@@ -46,7 +46,9 @@ def rotate(path: str, max_bytes: int = MAX_BYTES, backups: int = BACKUPS) -> boo
         size = os.fstat(fd).st_size
         if size - begin <= max_bytes:
             return False
-        end = size // BLOCK * BLOCK - (BLOCK if size % BLOCK == 0 else 0)  # a range that reaches the end cannot collapse
+        end = size // BLOCK * BLOCK - (
+            BLOCK if size % BLOCK == 0 else 0
+        )  # a range that reaches the end cannot collapse
         if end <= begin or not _copy(fd, begin, end, path, backups):
             return False
         if _take_out(fd, begin, end):

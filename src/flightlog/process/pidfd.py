@@ -2,7 +2,7 @@
 
 Invariants: a signal goes to the very process that was looked at, or to nobody; opening proves the start time after the pidfd is there, so that
 a pid that was reused in between is noticed. Owns: opening, signalling, waiting, and how a process ended that is not our child (pidfd ioctl
-PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15: pidfs(5), include/uapi/linux/pidfd.h). Leaves finding processes to `proctree`.
+PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15: include/uapi/linux/pidfd.h; before it is reaped, /proc). Leaves finding processes to `proctree`.
 """
 
 from __future__ import annotations
@@ -79,13 +79,30 @@ def find(pid: int, start: int) -> Process | None:
 
 
 def exit_status(process: Process) -> int | None:
-    """Return the wait status of a process that has been reaped, by whoever; None where the kernel does not tell. Never raises."""
+    """Return the wait status of a dead process, whoever its parent is: of a zombie or, where the kernel tells, of one that has been reaped.
+
+    None when that cannot be known. Never raises.
+    """
     if process.fd < 0:
-        return None
+        return _of_zombie(process)
     buffer = bytearray(_INFO.pack(_INFO_EXIT, *[0] * 13))
     try:
         fcntl.ioctl(process.fd, _PIDFD_GET_INFO, buffer)
     except OSError:
-        return None
+        return _of_zombie(process)
     found = _INFO.unpack(buffer)
-    return int(found[-1]) if found[0] & _INFO_EXIT else None
+    return int(found[-1]) if found[0] & _INFO_EXIT else _of_zombie(process)
+
+
+def _of_zombie(process: Process) -> int | None:
+    """Return what proc(5) says of it (stat, field 52). To who may not trace it that is always 0; to who may, `io` can be read."""
+    try:
+        with open("/proc/%d/io" % process.pid, "rb") as file:
+            file.read()
+        with open("/proc/%d/stat" % process.pid, "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        if fields[0] != b"Z" or int(fields[19]) != process.start:
+            return None
+        return int(fields[49])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from . import pidfd
 
@@ -44,7 +45,7 @@ class Tree:
         self.recorder = list(recorder)
 
     def members(self, marked: bool = False, recorders: bool = False) -> list[Member]:
-        """Return who lives now, zombies not; *marked*: search the environments of all processes, too."""
+        """Return who lives now, zombies not, parents before their children; *marked*: search the environments of all processes, too."""
         known = snapshot()
         children: dict[int, list[Member]] = {}
         for one in known.values():
@@ -56,20 +57,20 @@ class Tree:
             left += [pid for pid in known if variable(pid, MARK) == os.fsencode(self.mark)]
         seen = set()
         while left:
-            pid = left.pop()
+            pid = left.pop(0)
             if pid in seen:
                 continue
             seen.add(pid)
             if pid != own and variable(pid, DETACHED) is not None:
                 continue
-            one = known.get(pid)
-            if one is not None and pid != own and one.state not in "ZX" and (recorders or not self._records(pid)):
-                found[pid] = one
+            here = known.get(pid)
+            if here is not None and pid != own and here.state not in "ZX" and (recorders or not self._records(pid)):
+                found[pid] = here
             left += [child.pid for child in children.get(pid, ())]
         return list(found.values())
 
     def _records(self, pid: int) -> bool:
-        return bool(self.recorder) and arguments(pid) == [os.fsencode(word) for word in self.recorder]
+        return bool(self.recorder) and is_recorder(pid, self.recorder)
 
     def send(self, number: int, members: Iterable[Member]) -> list[int]:
         """Send a signal to *members*; return the pids that got it."""
@@ -81,6 +82,16 @@ class Tree:
                     told.append(one.pid)
                 process.close()
         return told
+
+    def freeze(self, seconds: float) -> bool:
+        """Stop all of it where it is, also what is born meanwhile; tell whether it stands still within *seconds*."""
+        deadline = time.monotonic() + seconds
+        while True:
+            moving = [one for one in self.members(marked=True) if one.state not in "TtD"]
+            if not moving or time.monotonic() > deadline:
+                return not moving
+            self.send(signal.SIGSTOP, moving)
+            time.sleep(0.002)
 
     def kill(self, marked: bool, recorders: bool = False) -> list[Member]:
         """Kill all of it, also what is born meanwhile; return who was still there at the last look."""
@@ -117,9 +128,10 @@ def arguments(pid: int) -> list[bytes]:
     return data.split(b"\0")[:-1] if data else []
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the pids of its children."""
-    return [one.pid for one in snapshot().values() if one.parent == pid]
+def is_recorder(pid: int, recorder: Sequence[str]) -> bool:
+    """Tell whether a process was executed as the keeper with these arguments, or is its fork; options of Python's may differ."""
+    words = [os.fsencode(word) for word in recorder[3:]]
+    return arguments(pid)[-len(words) :] == words
 
 
 def describe(member: Member) -> str:

@@ -3,7 +3,7 @@
     lock         flock(2), exclusive, held for life by the caretaker: who has it keeps the process. The lock is believed, not the pid in it
     spec.json    what to run and how: written by the caretaker that starts it, 0600, for it holds the environment
     state.json   what is: written by the caretaker only
-    order.json   what is wanted: written by controllers, each under `order.lock`, with the id of who asked last
+    intent.json  what is wanted: written by controllers, each under `intent.lock`, with the id of who asked last
     wake         a fifo: any byte makes the caretaker look
     record.json  how the last recorded attempt ended (its keeper writes it)
     stdout.log, stderr.log   the output, rotated
@@ -131,9 +131,9 @@ class StateDir:
 
     # -- what is wanted ---------------------------------------------------------------------------------------------
 
-    def order(self, **changes: Any) -> dict[str, Any]:
-        """Change what is wanted, wake the caretaker, and return the whole order. `newer=True` makes it a new generation. Raises OSError."""
-        fd = os.open(self.file("order.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def intend(self, **changes: Any) -> dict[str, Any]:
+        """Change what is wanted, wake the caretaker, and return the whole intent. `newer=True` makes it a new generation. Raises OSError."""
+        fd = os.open(self.file("intent.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             deadline = time.monotonic() + LOOKERS_SECONDS
             while True:
@@ -144,16 +144,23 @@ class StateDir:
                     if time.monotonic() > deadline:  # its holder is stopped; ours is one write, and whole
                         break
                     time.sleep(0.002)
-            order = {"want": "up", "generation": 0, "frozen": False, "grace_s": 10.0, "why": "start", "by": ""}
-            order.update(self.read("order.json"))
+            intent: dict[str, Any] = {
+                "want": "up",
+                "generation": 0,
+                "frozen": False,
+                "grace_s": 10.0,
+                "why": "start",
+                "by": "",
+            }
+            intent.update(self.read("intent.json"))
             if changes.pop("newer", False):
-                order["generation"] = int(order["generation"]) + 1
-            order.update(changes, id=identity.new_ulid())
-            self.write("order.json", order)
+                intent["generation"] = int(intent["generation"]) + 1
+            intent.update(changes, id=identity.new_ulid())
+            self.write("intent.json", intent)
         finally:
             os.close(fd)
         self.wake()
-        return order
+        return intent
 
     def open_wake(self) -> int:
         """Return the descriptor that becomes readable when somebody wakes the caretaker. Raises OSError."""

@@ -209,7 +209,12 @@ def test_a_paused_process_is_let_go_to_end_itself():
 
 @pytest.mark.parametrize(
     ("action", "failed", "outcome"),
-    [(END, False, m.SUCCEEDED), (END, True, m.FAILED), (QUARANTINE, True, m.QUARANTINED), (QUARANTINE, False, m.QUARANTINED)],
+    [
+        (END, False, m.SUCCEEDED),
+        (END, True, m.FAILED),
+        (QUARANTINE, True, m.QUARANTINED),
+        (QUARANTINE, False, m.QUARANTINED),
+    ],
 )
 def test_outcomes(action, failed, outcome):
     world = running()

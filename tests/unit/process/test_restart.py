@@ -31,7 +31,9 @@ policies = st.builds(
     window_restarts=st.integers(0, 10),
     window_s=st.floats(1, 1000),
 )
-ends = st.lists(st.tuples(st.sampled_from(VERDICTS), st.booleans(), st.floats(0, 200), st.floats(0, 50), chances), max_size=40)
+ends = st.lists(
+    st.tuples(st.sampled_from(VERDICTS), st.booleans(), st.floats(0, 200), st.floats(0, 50), chances), max_size=40
+)
 
 
 @given(policies, ends)
