@@ -209,14 +209,16 @@ class Starter:
         deadline = time.monotonic() + BEGIN_SECONDS
         tree = proctree.Tree("", one.recorder)
         tree.roots = {one.keeper}
+        over = False
         while time.monotonic() < deadline:
             record = self.record(one)
             if record:
                 one.pid, one.start = int(record.get("pid") or 0), 0
                 code = record.get("exec_errno")
                 if isinstance(code, int) and code:
-                    one.exec_errno = code
-                    one.problem = "exec"
+                    one.exec_errno, one.problem = code, "exec"
+                return
+            if over:  # before this look at the record, which was the last
                 return
             found = [
                 member
@@ -226,9 +228,9 @@ class Starter:
             if found:  # the keeper's own pid: it has become the command, which runs unrecorded
                 one.pid, one.start = found[0].pid, found[0].start
                 return
-            if identity.process_state(one.keeper) in ("", "Z", "X"):
-                return
-            time.sleep(0.005)
+            over = identity.process_state(one.keeper) in ("", "Z", "X")
+            if not over:
+                time.sleep(0.005)
 
     def record(self, one: Attempt) -> dict[str, Any]:
         """Return what the keeper has put on record of its end; empty when it has not."""

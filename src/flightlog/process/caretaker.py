@@ -15,12 +15,12 @@ if __name__ == "__main__" and "flightlog" not in sys.modules:
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 import random
-import select
 import signal
 import time
 
 from flightlog import bytecode, identity
-from flightlog.process import attempt, launch, machine, notify, outfile, pidfd, proctree, rate, restart, signals
+from flightlog.process import attempt, care, launch, machine, notify, outfile, pidfd, proctree, rate, restart, signals
+from flightlog.process.ears import Ears
 from flightlog.process.keeping import Keeping
 
 TYPE_CHECKING = False
@@ -59,22 +59,14 @@ class Caretaker:
         self.machine = machine.Machine()
         self.attempt: attempt.Attempt | None = None
         self._tree = proctree.Tree(program.mark)
-        self._listener = notify.Listener(folder.file("notify"))
+        self._ears = Ears(folder)
         more = {}
-        if self._listener.path:
-            more["NOTIFY_SOCKET"] = self._listener.path
+        if self._ears.socket:
+            more["NOTIFY_SOCKET"] = self._ears.socket
             if program.watchdog_s:
                 more["WATCHDOG_USEC"] = str(int(program.watchdog_s * 1e6))
         self._starter = attempt.Starter(program, folder, limits, inherited, more)
-        self._wake = folder.open_wake()
         self._deadline = self._dog = self._looked = 0.0
-        self._signals, sink = os.pipe()
-        for fd in (self._signals, sink):
-            os.set_blocking(fd, False)
-        signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(number, lambda number, frame: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD, signal.SIGTERM})
 
     # -- beginnings -------------------------------------------------------------------------------------------------
 
@@ -146,16 +138,13 @@ class Caretaker:
     def work(self) -> None:
         """Keep it until there is nothing to keep."""
         while self.machine.phase != machine.DONE:
-            ready = self._sleep()
-            if self._signals in ready and signal.SIGTERM in _drain(self._signals):
-                self.folder.intend(want=machine.DOWN, why="stop", by=_user(), grace_s=self.program.grace_s)
-            if self._wake in ready:
-                _drain(self._wake)
+            ended = self._sleep()
+            if self._ears.asked_to_end:
+                self.folder.intend(want=machine.DOWN, why="stop", by=care.user(), grace_s=self.program.grace_s)
             self._reap()
-            if self.attempt is not None and not self.attempt.child and self._fd() in ready:
+            if ended and self.attempt is not None:
                 self._stranger_ended()
-            if self._listener.fd in ready:
-                self._listen()
+            self._heed()
             self._look_at_intent()
             self._look_at_tree()
             now = time.monotonic()
@@ -170,21 +159,16 @@ class Caretaker:
                     outfile.rotate(self.folder.file(name), self.program.max_bytes, self.program.backups)
             self._save()
 
-    def _fd(self) -> int:
-        return self.attempt.waited.fd if self.attempt is not None and self.attempt.waited is not None else -1
-
-    def _sleep(self) -> set[int]:
-        poll = select.poll()
-        waited = self._fd() if self.attempt is not None and not self.attempt.child else -1
-        for fd in (self._signals, self._wake, self._listener.fd, waited):
-            if fd >= 0:
-                poll.register(fd, select.POLLIN)
+    def _sleep(self) -> bool:
+        """Wait until something is to be done; tell whether what we adopted has ended."""
+        one = self.attempt
+        stranger = one.waited.fd if one is not None and one.waited is not None and not one.child else -1
         now = time.monotonic()
         seconds = CLEAR_LOOK_SECONDS if self.machine.phase in _CLEARING else LOOK_SECONDS
         for moment in (self._deadline, self._dog):
             if moment:
                 seconds = min(seconds, max(0.0, moment - now))
-        return {fd for fd, _ in poll.poll(int(seconds * 1000 + 0.999))}
+        return self._ears.listen(seconds, stranger)
 
     def _reap(self) -> None:
         """Reap our child, and the strangers that come to a subreaper."""
@@ -294,8 +278,9 @@ class Caretaker:
         elif phase in (machine.KILLING, machine.STUCK):
             self._tree.send(signal.SIGKILL, members)
 
-    def _listen(self) -> None:
-        for said in self._listener.read():
+    def _heed(self) -> None:
+        """Take what the process has said of itself."""
+        for said in self._ears.messages:
             if said.get("READY") == "1":
                 self.keeping.ready = True
             if "STATUS" in said:
@@ -388,24 +373,6 @@ class Caretaker:
 def _is_child(pid: int) -> bool:
     member = proctree.snapshot().get(pid)
     return member is not None and member.parent == os.getpid()
-
-
-def _drain(fd: int) -> bytes:
-    data = b""
-    try:
-        while True:
-            piece = os.read(fd, 512)
-            data += piece
-            if len(piece) < 512:
-                return data
-    except BlockingIOError:
-        return data
-
-
-def _user() -> str:
-    from flightlog.process.care import user
-
-    return user()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 
 from .. import identity
-from ..config import compiled, switch
+from ..config import switch
 from .controller import ProcessController
 from .restart import Policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 
 class EnhancedProcessController(ProcessController):
@@ -25,31 +25,32 @@ class EnhancedProcessController(ProcessController):
     Args:
         home, policy: as of ProcessController.
         config: the config file; default: the one that applies here.
+        prepare: called with its path before a start: to hand its settings on to processes that cannot read it. What it raises is passed over.
     """
 
     recorded = True
 
-    def __init__(self, home: str | None = None, policy: Policy | None = None, config: str | None = None) -> None:
+    def __init__(
+        self,
+        home: str | None = None,
+        policy: Policy | None = None,
+        config: str | None = None,
+        prepare: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__(home, policy)
         self._config = identity.absolute(config) if config else switch.find_config()
+        self._prepare = prepare
 
     def _recording(self, name: str) -> dict[str, Any]:
         outer = os.environ.get("FLIGHTLOG_RUN", "")
-        _compile_settings(self._config)
+        try:
+            if self._prepare is not None:
+                self._prepare(self._config)
+        except Exception:  # the settings stay those of before
+            pass
         return {
             "recorded": True,
             "pipeline": name,
             "parent": outer if identity.is_ulid(outer) else "",
             "config": self._config,
         }
-
-
-def _compile_settings(config: str) -> None:
-    """Hand on what the config file says to processes that cannot read it. A wrong file, or a Python too old for it, changes nothing."""
-    try:
-        if config and not compiled.is_current(compiled.path_for(identity.control_path(config)), config):
-            from ..config import compiling
-
-            compiling.refresh(config)
-    except Exception:  # the settings stay those of before; `flightlog validate` says what is wrong
-        pass
