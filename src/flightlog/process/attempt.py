@@ -223,7 +223,10 @@ class Starter:
             found = [
                 member
                 for member in tree.members()
-                if member.pid == one.keeper or proctree.is_recorder(member.parent, one.recorder)
+                if proctree.arguments(
+                    member.pid
+                )  # else it is about to be a zombie, and may never have been the command
+                and (member.pid == one.keeper or proctree.is_recorder(member.parent, one.recorder))
             ]
             if found:  # the keeper's own pid: it has become the command, which runs unrecorded
                 one.pid, one.start = found[0].pid, found[0].start

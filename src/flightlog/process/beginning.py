@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
         answer.update(error="%s: %s" % (type(problem).__name__, problem))
         raise
     finally:
-        _say(answer)
+        _complain(folder, answer) if foreground else _say(answer)
     if keeper is not None:
         keeper.work()
         os._exit(0)  # at once: until then the lock is held
@@ -120,6 +120,17 @@ def _say(answer: dict[str, Any]) -> None:
     except OSError:  # nobody waits
         pass
     close_all([ANSWER])
+
+
+def _complain(folder: StateDir, answer: dict[str, Any]) -> None:
+    """In the foreground nobody reads answers: what is wrong is said, and ends us."""
+    close_all([ASK])
+    text = answer.get("error") or answer.get("problem")
+    if answer.get("held") is not None:
+        text = "it runs already, kept by process %s" % answer["held"].get("pid", "?")
+    if text:
+        os.write(2, ("flightlog: %s: %s\n" % (folder.name, text)).encode("utf-8", "backslashreplace"))
+        os._exit(6 if answer.get("held") is not None else 1)
 
 
 def _detach(folder: StateDir) -> None:

@@ -19,7 +19,7 @@ from .program import KEPT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .program import Program
     from .statedir import StateDir
@@ -83,6 +83,20 @@ def start(folder: StateDir, program: Program | None) -> dict[str, Any]:
         return _receive(answers)
     finally:
         os.close(answers)
+
+
+def become(folder: StateDir, program: Program) -> NoReturn:
+    """Become the caretaker of *program* in the foreground, in place of this process: a service manager has started it. Raises OSError."""
+    question = os.memfd_create("program", os.MFD_CLOEXEC)
+    _send(question, json.dumps(program.as_json()).encode("ascii"))
+    os.lseek(question, 0, os.SEEK_SET)
+    if question == 3:
+        os.set_inheritable(3, True)
+    else:
+        os.dup2(question, 3)
+    home = os.path.dirname(os.path.dirname(folder.path))
+    given = environment(home)
+    os.execve(sys.executable, arguments(folder, foreground=True), given)
 
 
 def _above(fd: int) -> int:

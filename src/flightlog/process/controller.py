@@ -24,7 +24,7 @@ from .view import view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, List, Mapping, Sequence, Union
+    from typing import Any, List, Mapping, NoReturn, Sequence, Union
 
     Command = Union[str, List[str], Sequence[str]]
 
@@ -74,6 +74,42 @@ class ProcessController:
 
         Raises Refused when it runs already, UsageError, and FlightlogError when it cannot be executed.
         """
+        folder, program = self._program(
+            name, command, daemon_mode, auto_restart, max_restarts, env, working_dir, **more
+        )
+        answer = self._start(folder, program)
+        if answer.get("problem"):
+            raise FlightlogError(
+                "%s cannot be started: %s" % (name, answer["problem"]), "give a program that exists and may be executed"
+            )
+        if not daemon_mode:
+            self._jobs.append(name)
+        return int(answer.get("pid") or 0)
+
+    def become_caretaker(self, name: str, command: Command, **options: Any) -> NoReturn:
+        """Become the caretaker of *command* in place of this process, as a service of systemd's does; *options* as of `start_process`.
+
+        It ends when the process is not to be started again. Raises as `start_process`.
+        """
+        folder, program = self._program(name, command, **options)
+        try:
+            folder.make()
+            care.become(folder, program)
+        except OSError as problem:
+            where = problem.filename or folder.path
+            raise FlightlogError("%s: %s" % (where, problem.strerror or problem), "set FLIGHTLOG_HOME") from problem
+
+    def _program(
+        self,
+        name: str,
+        command: Command,
+        daemon_mode: bool = False,
+        auto_restart: bool = True,
+        max_restarts: int | None = None,
+        env: Mapping[str, str] | None = None,
+        working_dir: str | None = None,
+        **more: Any,
+    ) -> tuple[StateDir, Program]:
         words = _words(command)
         folder = self._folder(name, True)
         policy = Policy(
@@ -90,14 +126,7 @@ class ProcessController:
             **self._recording(name),
             **more,
         )
-        answer = self._start(folder, program)
-        if answer.get("problem"):
-            raise FlightlogError(
-                "%s cannot be started: %s" % (name, answer["problem"]), "give a program that exists and may be executed"
-            )
-        if not daemon_mode:
-            self._jobs.append(name)
-        return int(answer.get("pid") or 0)
+        return folder, program
 
     def _recording(self, name: str) -> dict[str, Any]:
         """Return what makes attempts recorded runs; nothing here."""
@@ -176,6 +205,17 @@ class ProcessController:
                 raise FlightlogError("%s was not restarted within %g s" % (name, timeout), "flightlog ps")
             time.sleep(LOOK_SECONDS)
 
+    def start_again(self, name: str) -> int:
+        """Start a process that has ended, as it was started before; return its pid. Raises NotFound, and Refused when it runs."""
+        folder = self._folder(name)
+        state = self._kept(folder)
+        if state.get("phase", machine.DONE) != machine.DONE and not _of_other_boot(state):
+            pid = (state.get("process") or {}).get("pid")
+            raise Refused(
+                "%s runs already%s" % (name, ", as process %s" % pid if pid else ""), "flightlog restart %s" % name
+            )
+        return self.restart_process(name)
+
     # -- pausing ------------------------------------------------------------------------------------------------------
 
     def pause_process(self, name: str) -> bool:
@@ -206,6 +246,10 @@ class ProcessController:
         """Return what is known of it (docs/reference/controller.md). Raises NotFound."""
         folder = self._folder(name)
         return view(folder, self._kept(folder))
+
+    def spec(self, name: str) -> dict[str, Any]:
+        """Return how it is started, as spec.json has it. Raises NotFound."""
+        return self._folder(name).read("spec.json")
 
     def list_processes(self) -> list[dict[str, Any]]:
         """Return what is known of each process of this home, by name."""

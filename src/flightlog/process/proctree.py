@@ -35,14 +35,20 @@ class Tree:
 
     Attributes:
         roots: pids; their descendants belong to it, and they themselves except our own.
-        mark: the value of FLIGHTLOG_PROCESS, empty to go by parents only.
+        mark: the value of the variable that marks it, empty to go by parents only.
         recorder: the argument list of the attempt's keeper, empty when it has none.
+
+    Args:
+        mark, recorder: as above.
+        variable: the one that marks it.
+        own: our own descendants belong to it: we are its caretaker.
     """
 
-    def __init__(self, mark: str = "", recorder: Sequence[str] = ()) -> None:
+    def __init__(self, mark: str = "", recorder: Sequence[str] = (), variable: bytes = MARK, own: bool = True) -> None:
         self.roots: set[int] = set()
         self.mark = mark
         self.recorder = list(recorder)
+        self._variable, self._own = variable, own
 
     def members(self, marked: bool = False, recorders: bool = False) -> list[Member]:
         """Return who lives now, zombies not, parents before their children; *marked*: search the environments of all processes, too."""
@@ -52,9 +58,9 @@ class Tree:
             children.setdefault(one.parent, []).append(one)
         own = os.getpid()
         found: dict[int, Member] = {}
-        left = [own, *self.roots]
+        left = [own, *self.roots] if self._own else list(self.roots)
         if marked and self.mark:
-            left += [pid for pid in known if variable(pid, MARK) == os.fsencode(self.mark)]
+            left += [pid for pid in known if variable(pid, self._variable) == os.fsencode(self.mark)]
         seen = set()
         while left:
             pid = left.pop(0)
