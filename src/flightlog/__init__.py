@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     from typing import Any, List
 
     from .errors import FlightlogError
+    from .process.controller import ProcessController
+    from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
     from .sdk.stage import Stage, stage
 
 __all__ = [
+    "EnhancedProcessController",
     "FlightlogError",
     "Logger",
+    "ProcessController",
     "Run",
     "Stage",
     "__version__",
@@ -41,8 +45,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EnhancedProcessController": "process.enhanced",
     "FlightlogError": "errors",
     "Logger": "sdk.logger",
+    "ProcessController": "process.controller",
     "Run": "sdk.run",
     "Stage": "sdk.stage",
     "get_logger": "sdk.logger",

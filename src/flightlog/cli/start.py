@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .. import identity
 from ..errors import UsageError
 from . import output, spans
+from .keep import Elsewhere
 from .run import compile_settings, ensure_agent
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 @click.option("--watchdog", metavar="SPAN", default="0", help="Restart it when it says no WATCHDOG=1 for so long.")
 @click.option("--plain", is_flag=True, help="Output to files only; no recorded runs.")
 @click.option("--foreground", is_flag=True, help="Be its caretaker: what a systemd unit does.")
+@click.option("--node", metavar="NODE", help="Start again, on another node, what was kept there.")
 @click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -47,6 +50,7 @@ def start(
     watchdog: str,
     plain: bool,
     foreground: bool,
+    node: str | None,
     form: str,
     name: str,
     command: tuple[str, ...],
@@ -62,6 +66,11 @@ def start(
       flightlog start api
     """
     words = list(command)
+    if node is not None and node != identity.node_name():
+        if words:
+            raise UsageError("a command line is not sent to another node", f"flightlog start {name} --node {node}")
+        output.say(Elsewhere(node).perform("start", name))
+        return
     keep = controller(plain)
     if not words:
         pid = keep.start_again(name)

@@ -124,7 +124,6 @@ def _say(answer: dict[str, Any]) -> None:
 
 def _complain(folder: StateDir, answer: dict[str, Any]) -> None:
     """In the foreground nobody reads answers: what is wrong is said, and ends us."""
-    close_all([ASK])
     text = answer.get("error") or answer.get("problem")
     if answer.get("held") is not None:
         text = "it runs already, kept by process %s" % answer["held"].get("pid", "?")

@@ -307,10 +307,10 @@ class Caretaker:
             elif name == "spawn":
                 self._spawn()
             elif name == "term":
-                self._note("SIGTERM")
+                self._note("SIGTERM", self.machine.grace)
                 self._tree.send(signal.SIGTERM, self._tree.members(marked=True))
             elif name == "kill":
-                self._note("SIGKILL")
+                self._note("SIGKILL", 0.0)
                 survivors = self._tree.kill(True, recorders=self.machine.phase == machine.STUCK)
                 self.keeping.survivors = [proctree.describe(one) for one in survivors]
             elif name == "freeze":
@@ -318,14 +318,13 @@ class Caretaker:
             elif name == "thaw":
                 self._tree.send(signal.SIGCONT, self._tree.members(marked=True))
 
-    def _note(self, name: str) -> None:
+    def _note(self, name: str, grace: float) -> None:
         """Put it on record before it is sent."""
         if self.attempt is None:
             return
         kept = self.keeping
-        grace = self._deadline - time.monotonic() if self._deadline else 0.0
         stop = {"t": time.time_ns(), "pid": os.getpid(), "kind": "stop", "why": kept.why, "by": kept.by, "signal": name}
-        stop["grace_s"] = round(max(0.0, grace), 3)
+        stop["grace_s"] = grace
         kept.stops.append(stop)
         self._save()
         attempt.note_stop(self.program, self.attempt, stop)

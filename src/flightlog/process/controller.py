@@ -45,6 +45,7 @@ class ProcessController:
     def __init__(self, home: str | None = None, policy: Policy | None = None) -> None:
         self.home = identity.absolute(home or identity.home())
         self._policy = policy or Policy()
+        self.by = care.user()  # who is said to have asked
         self._jobs: list[str] = []
 
     # -- starting and ending --------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ class ProcessController:
 
     def _end(self, name: str, grace: float, why: str) -> bool:
         folder = self._folder(name)
-        intent = folder.intend(want=machine.DOWN, frozen=False, grace_s=float(max(0.0, grace)), why=why, by=care.user())
+        intent = folder.intend(want=machine.DOWN, frozen=False, grace_s=float(max(0.0, grace)), why=why, by=self.by)
         deadline = time.monotonic() + grace + KILL_SECONDS
         while True:
             state = self._kept(folder)
@@ -188,7 +189,7 @@ class ProcessController:
         """
         folder = self._folder(name)
         intent = folder.intend(
-            want=machine.UP, newer=True, frozen=False, grace_s=float(max(0.0, timeout)), why="restart", by=care.user()
+            want=machine.UP, newer=True, frozen=False, grace_s=float(max(0.0, timeout)), why="restart", by=self.by
         )
         deadline = time.monotonic() + timeout + KILL_SECONDS
         while True:
@@ -231,7 +232,7 @@ class ProcessController:
         state = self._kept(folder)
         if state.get("phase") not in (machine.RUNNING, machine.LINGERING):
             return False
-        intent = folder.intend(frozen=on, by=care.user())
+        intent = folder.intend(frozen=on, by=self.by)
         deadline = time.monotonic() + KILL_SECONDS
         while time.monotonic() < deadline:
             state = self._kept(folder)

@@ -58,6 +58,11 @@ class Machine:
         """The generation that what runs, or waits to, belongs to."""
         return self._current
 
+    @property
+    def grace(self) -> float:
+        """The seconds between SIGTERM and SIGKILL of the stop that goes on."""
+        return self._grace
+
     # -- beginnings -------------------------------------------------------------------------------------------------
 
     def begin(self) -> Actions:

@@ -23,10 +23,12 @@ class Operator:
 
     Args:
         home: FLIGHTLOG_HOME; default: the one that applies here.
+        by: who asks; default: who we are.
     """
 
-    def __init__(self, home: str | None = None) -> None:
+    def __init__(self, home: str | None = None, by: str = "") -> None:
         self.keep = ProcessController(home)
+        self.keep.by = by or self.keep.by
 
     def perform(self, verb: str, program: str = "", run: str = "", grace_s: float | None = None) -> str:
         """Do it and say what was done. Raises FlightlogError when it was not.
@@ -72,7 +74,7 @@ class Operator:
         return float(value) if isinstance(value, (int, float)) else GRACE_SECONDS
 
     def _loose(self, verb: str, run: str, grace_s: float | None) -> str:
-        tree = RunTree(run)
+        tree = RunTree(run, self.keep.by)
         if not tree.members():
             raise NotFound("nothing of run %s runs on this node" % run, "flightlog status")
         if verb in ("start", "restart"):

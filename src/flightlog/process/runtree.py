@@ -12,7 +12,6 @@ import signal
 import time
 
 from ..journal import evidence as notes
-from . import care
 from .attempt import KEEPER
 from .proctree import Member, Tree, arguments, describe, snapshot, variable
 
@@ -29,10 +28,11 @@ class RunTree:
 
     Args:
         run: its whole id.
+        by: who asks.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run = run
+    def __init__(self, run: str, by: str) -> None:
+        self.run, self._by = run, by
         self._tree = Tree(run, variable=RUN, own=False)
         self._keeper, self._id = os.fsencode(KEEPER), os.fsencode(run)
 
@@ -95,5 +95,5 @@ class RunTree:
         for one in members:
             path = variable(one.pid, notes.VARIABLE.encode("ascii")) if variable(one.pid, RUN) == self._id else None
             if path:
-                notes.note(os.fsdecode(path), "stop", why=why, by=care.user(), signal=name, grace_s=grace_s)
+                notes.note(os.fsdecode(path), "stop", why=why, by=self._by, signal=name, grace_s=grace_s)
                 return
