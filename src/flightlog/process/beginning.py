@@ -134,7 +134,9 @@ def _complain(folder: StateDir, answer: dict[str, Any]) -> None:
 
 def _detach(folder: StateDir) -> None:
     """Become a process of nobody: no parent, session, terminal, group, descriptor, working directory of who started us."""
-    if os.fork():
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)  # init may be a program that reaps nobody
         os._exit(0)
     os.setsid()
     if os.fork():

@@ -140,7 +140,7 @@ class Caretaker:
         while self.machine.phase != machine.DONE:
             ended = self._sleep()
             if self._ears.asked_to_end:
-                self.folder.intend(want=machine.DOWN, why="stop", by=care.user(), grace_s=self.program.grace_s)
+                self._end()
             self._reap()
             if ended and self.attempt is not None:
                 self._stranger_ended()
@@ -158,6 +158,14 @@ class Caretaker:
                 for name in ("stdout.log", "stderr.log"):
                     outfile.rotate(self.folder.file(name), self.program.max_bytes, self.program.backups)
             self._save()
+
+    def _end(self) -> None:
+        """SIGTERM has come: the machine goes down, a service manager stops us, or a controller has no room to write its intent."""
+        self.keeping.why, self.keeping.by = "stop", care.user()
+        try:
+            self.folder.intend(want=machine.DOWN, why="stop", by=care.user(), grace_s=self.program.grace_s)
+        except OSError:
+            self._act(self.machine.order(machine.DOWN, self.machine.generation, self.program.grace_s))
 
     def _sleep(self) -> bool:
         """Wait until something is to be done; tell whether what we adopted has ended."""

@@ -12,11 +12,12 @@ Owns: this interface and its errors. Leaves all keeping to the caretaker.
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from .. import identity
 from ..errors import FlightlogError, NotFound, Refused, UsageError
-from . import care, machine
+from . import care, machine, pidfd
 from .program import Program, environment_here, umask_here
 from .restart import Policy
 from .statedir import NAME, StateDir, names
@@ -167,7 +168,18 @@ class ProcessController:
 
     def _end(self, name: str, grace: float, why: str) -> bool:
         folder = self._folder(name)
-        intent = folder.intend(want=machine.DOWN, frozen=False, grace_s=float(max(0.0, grace)), why=why, by=self.by)
+        wish = {"want": machine.DOWN, "frozen": False, "grace_s": float(max(0.0, grace)), "why": why, "by": self.by}
+        try:
+            intent = folder.intend(**wish)
+        except OSError as problem:  # a full disk: the caretaker takes a signal as well
+            self._kept(folder)  # which gives it a caretaker, when it has lost its own
+            holder = folder.holder() or {}
+            caretaker = pidfd.find(int(holder.get("pid") or 0), int(holder.get("start") or 0))
+            if caretaker is None or not caretaker.send(signal.SIGTERM):
+                raise FlightlogError(
+                    "%s cannot be stopped: %s: %s" % (name, folder.path, problem.strerror), "make room there"
+                ) from problem
+            intent = {"id": ""}
         deadline = time.monotonic() + grace + KILL_SECONDS
         while True:
             state = self._kept(folder)
