@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any, List
 
     from .errors import FlightlogError
+    from .process.controller import ProcessController
+    from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from .sdk.stage import Stage, stage
 
 __all__ = [
+    "EnhancedProcessController",
     "EnhancedSignalHandler",
     "FlightlogError",
     "Logger",
+    "ProcessController",
     "Run",
     "Stage",
     "__version__",
@@ -43,9 +47,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EnhancedProcessController": "process.enhanced",
     "EnhancedSignalHandler": "sdk.signals",
     "FlightlogError": "errors",
     "Logger": "sdk.logger",
+    "ProcessController": "process.controller",
     "Run": "sdk.run",
     "Stage": "sdk.stage",
     "get_logger": "sdk.logger",

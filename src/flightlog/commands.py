@@ -145,6 +145,12 @@ def complete(connection: Connection, node: str, epoch: int, command: str, done: 
     return bool(rows and rows[0][0])
 
 
+def answer(connection: Connection, command: str) -> tuple[str, str]:
+    """Return (state, result) of a command: pending, claimed, done or failed, and what its agent said. Raises SinkError."""
+    rows = _execute(connection, "answer", command=command)
+    return (str(rows[0][0]), str(rows[0][1])) if rows else ("failed", "there is no such command")
+
+
 def _execute(connection: Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
     try:
         cursor = connection.execute(query("commands", name).encode(), values)

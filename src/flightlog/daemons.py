@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
-from .process import launch
+from .process import family, launch
 
 if TYPE_CHECKING:
     from .agent.upkeep import Wanted
@@ -106,6 +106,7 @@ def _environment() -> dict[str, str]:
 
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FLIGHTLOG_") or name in _KEPT}
     kept["FLIGHTLOG_HOME"] = identity.home()
+    kept[os.fsdecode(family.DETACHED)] = "1"  # who ends the program that had us started does not end us
     if kept.get("FLIGHTLOG_CONFIG"):
         kept["FLIGHTLOG_CONFIG"] = identity.absolute(kept["FLIGHTLOG_CONFIG"])
     else:

@@ -196,6 +196,11 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
     from .agent.upkeep import Upkeep
 
     assert upkeep is None or isinstance(upkeep, Upkeep)
+    errands = None
+    if upkeep is not None:  # not in a short visit, which would leave before they are done
+        from .operators import errands as of_operators
+
+        errands = of_operators(identity.home())
     Rules(switch.find_config()).look()
     watch = Watch()
     chosen = watch.look()
@@ -213,6 +218,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
         quota=spool_quota(chosen),
         kept_seconds=chosen.spool.keep,
         self_check=chosen.agent.self_check,
+        errands=errands,
         destinations=Destinations(
             lambda: wish(watch.look()),
             identity.node_name(),

@@ -191,6 +191,13 @@ def test_fields_of_stacks():
     assert set(data) | set(process) | set(process["threads"][0]) == fields("stacks")
 
 
+def test_fields_of_a_kept_process(tmp_path):
+    from flightlog.process.statedir import StateDir
+    from flightlog.process.view import view
+
+    assert set(view(StateDir(str(tmp_path), "api"), {})) == fields("ps")
+
+
 def test_fields_of_an_audit():
     from dataclasses import fields as columns
 

@@ -20,6 +20,7 @@ from ..system import os, time
 from .board import HOLDING, SHIPPING, STARTING
 from .destinations import Destinations, Wish
 from .door import Door
+from .errands import Errands
 from .hint import Hint
 from .notice import write_notice
 from .regression import declare, recognise
@@ -49,6 +50,7 @@ class Agent:
         upkeep: started by the caller; None in a short visit.
         destinations: where to ship to; None: into the sink only.
         self_check: minutes after midnight from which on a day's check is due; None: never.
+        errands: what operators ask for through the store; None: nothing is taken from there.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Agent:
         kept_seconds: float = KEPT_SECONDS,
         destinations: Destinations | None = None,
         self_check: int | None = None,
+        errands: Errands | None = None,
     ) -> None:
         self._home, self._spool, self._make_sink, self._door = home, spool, make_sink, door
         self._batch = (batch_rows, batch_bytes)
@@ -77,6 +80,9 @@ class Agent:
         self.quiet = False
         self._hint = Hint(home)
         self._self_check = SelfCheck(home, self_check)
+        self._errands = errands
+        if errands is not None:
+            errands.say = self.say
         if upkeep is not None:
             upkeep.hint = self._hint
         self._sink: Sink | None = None
@@ -169,6 +175,8 @@ class Agent:
             self._next_beat = now + BEAT_SECONDS
             self._sink.beat(self.status())
             self._hint.save()
+        if self._errands is not None:
+            self._errands.look(self._sink)
         self._pause = 0.0
         if self._said:
             self.say("the store is back")
@@ -178,7 +186,7 @@ class Agent:
             self._tell(self._self_check.step(self._sink))
         found = self._look()
         self._destinations.board.say("database", SHIPPING, backlog_bytes=self._shipper.backlog(found))
-        return worked, bool(self._shipper.living_runs(found))
+        return worked, bool(self._shipper.living_runs(found)) or (self._errands is not None and self._errands.busy)
 
     def _tell(self, result: Result | None) -> None:
         """Say what the audit of this node has found; when something is wrong, also in a run of its own."""

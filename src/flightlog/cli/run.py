@@ -33,6 +33,7 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False},
 )
 @click.option("-n", "--pipeline", metavar="NAME", default="", help="Name of the pipeline; default: the script's name.")
+@click.option("-d", "--detach", is_flag=True, help="Away from this terminal, once; see flightlog ps.")
 @click.option(
     "--merge", is_flag=True, help="One pipe for standard output and error: their exact order, all on standard output."
 )
@@ -40,7 +41,7 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
     "--pty", is_flag=True, help="Let COMMAND write to a terminal: it shows colours, bars, and lines as they come."
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(pipeline: str, merge: bool, pty: bool, command: tuple[str, ...]) -> None:
+def run(pipeline: str, detach: bool, merge: bool, pty: bool, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
@@ -51,9 +52,17 @@ def run(pipeline: str, merge: bool, pty: bool, command: tuple[str, ...]) -> None
       flightlog run -n orders -- ./load.sh --fast
       flightlog run --pty -- rsync -a --info=progress2 a/ b/
       flightlog run --merge -- make 2>/dev/null
+      flightlog run -d -- python backfill.py
     """
     if pipeline.startswith("-"):
         raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog run --pipeline NAME -- COMMAND")
+    if detach:
+        if merge or pty:
+            raise UsageError("--detach goes with neither --merge nor --pty", "flightlog run -d -- COMMAND")
+        from .start import detach as apart
+
+        apart(list(command), pipeline)
+        return
     start(list(command), pipeline, {"merge": "1" if merge else "", "pty": "1" if pty else ""})
 
 
@@ -78,8 +87,8 @@ def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], 
     config = switch.find_config()
     if not switch.file_enabled(config):
         _become_command(command, environment)
-    _compile_settings(config)
-    _ensure_agent()
+    compile_settings(config)
+    ensure_agent()
     spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
     return [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
 
@@ -90,7 +99,7 @@ def _parent() -> str:
     return outer if identity.is_ulid(outer) else ""
 
 
-def _compile_settings(config: str) -> None:
+def compile_settings(config: str) -> None:
     """Hand on what the config file says to processes that cannot read it, if it has changed. A wrong file changes nothing."""
     try:
         if config and not compiled.is_current(compiled.path_for(identity.control_path(config)), config):
@@ -102,16 +111,16 @@ def _compile_settings(config: str) -> None:
             click.echo("flightlog: settings are those of before: %s" % problem, err=True)
 
 
-def _ensure_agent() -> None:
+def ensure_agent() -> None:
     """Start the agent in the background if none runs. A failure must not keep the command waiting: it is recorded all
     the same.
     """
     try:
-        from ..daemons import ensure_agent  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from .. import daemons
     except ImportError:
         return
     try:
-        ensure_agent()
+        daemons.ensure_agent()
     except Exception as problem:
         if os.environ.get("FLIGHTLOG_DEBUG"):
             click.echo("flightlog: no agent: %s" % problem, err=True)

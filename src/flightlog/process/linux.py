@@ -1,6 +1,6 @@
 """System calls that Python has no name for, and what to do where they are missing.
 
-Owns: subreaper, undumpable, sendfile with its position in shared memory, "the same open file?", bytes waiting in a
+Owns: subreaper, undumpable, sendfile with its position in shared memory, fallocate, "the same open file?", bytes waiting in a
 pipe.
 Invariants: nothing raises for a missing call; each function says how it tells "cannot". Keeps no state.
 """
@@ -69,6 +69,16 @@ def sendfile(out: int, source: int, position: int, count: int) -> int:
         return -errno.ENOSYS
     done = int(_sendfile(out, source, position, count))
     return done if done >= 0 else -ctypes.get_errno()
+
+
+def fallocate(fd: int, mode: int, offset: int, length: int) -> bool:
+    """Call fallocate(2); False when it failed or does not exist."""
+    try:
+        kinds = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        call = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
+        return bool(call(*[kind(value) for kind, value in zip(kinds, (fd, mode, offset, length))]) == 0)
+    except AttributeError:
+        return False
 
 
 def same_open_file(first: int, second: int) -> bool:

@@ -141,6 +141,10 @@ class PostgresSink:
                 pass
             self._connection = None
 
+    def usable(self) -> Connection:
+        """Return the connection, for what else the agent has to ask between two batches. Raises SinkUnavailable."""
+        return self._usable()
+
     def _usable(self) -> Connection:
         connection = self._connection
         if connection is None or connection.closed or connection.broken:

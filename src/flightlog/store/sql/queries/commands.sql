@@ -9,3 +9,6 @@ SELECT command_id, verb, run_id, program, arguments, requested_by FROM pipeline_
 
 -- name: complete
 SELECT pipeline_command_complete_v1(%(node)s, %(epoch)s, %(command)s, %(done)s, %(result)s)
+
+-- name: answer
+SELECT state, coalesce(result, '') FROM pipeline_commands WHERE command_id = %(command)s

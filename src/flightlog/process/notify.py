@@ -1,0 +1,85 @@
+"""sd_notify(3), both sides: what a kept process says of itself, and what a caretaker that systemd started says to systemd.
+
+A kept process finds NOTIFY_SOCKET, a datagram socket in its state directory (0700: nobody else reaches it). Honoured are READY=1, STATUS=,
+WATCHDOG=1, STOPPING=1; the rest is read past. A path of more than 107 bytes is no socket's: then nothing is offered.
+Owns: the socket and its words. Leaves their consequences to the caretaker. Never raises, never blocks.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_PATH = 107  # sun_path of unix(7)
+MAX_MESSAGES = 64  # at one look
+_KNOWN = frozenset(("READY", "STATUS", "WATCHDOG", "STOPPING"))
+
+
+class Listener:
+    """The receiving side.
+
+    Args:
+        path: of the socket; what is there is replaced.
+
+    Attributes:
+        fd: readable when something was said; -1 when there is no socket.
+        path: empty when there is no socket.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.fd, self.path = -1, ""
+        self._socket: Any = None
+        if len(os.fsencode(path)) > MAX_PATH:
+            return
+        try:
+            os.unlink(path)
+        except OSError:
+            pass
+        try:
+            one = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+            one.bind(os.fsencode(path))
+        except OSError:
+            return
+        self._socket, self.fd, self.path = one, one.fileno(), path
+
+    def read(self) -> list[dict[str, str]]:
+        """Return what has been said since the last look, oldest first."""
+        said: list[dict[str, str]] = []
+        while self._socket is not None and len(said) < MAX_MESSAGES:
+            try:
+                data = self._socket.recv(8192)
+            except OSError:
+                break
+            said.append(parse(data))
+        return said
+
+
+def parse(data: bytes) -> dict[str, str]:
+    """Return the assignments of one message that mean something here."""
+    found = {}
+    for line in data.decode("utf-8", "replace").splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name in _KNOWN:
+            found[name] = value[:500]
+    return found
+
+
+def tell(path: str, text: str) -> bool:
+    """Say *text* to the service manager whose socket is at *path* (`@` is the abstract one); tell whether it took it."""
+    if not path:
+        return False
+    address = os.fsencode(path)
+    if address[:1] == b"@":
+        address = b"\0" + address[1:]
+    try:
+        one = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
+        one.connect(address)
+        one.send(text.encode("utf-8", "replace"))
+        one.close()
+    except OSError:
+        return False
+    return True
