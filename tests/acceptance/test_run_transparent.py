@@ -160,7 +160,19 @@ def test_the_command_finds_what_it_would_have_found(tmp_path):
     assert theirs == {k: v for k, v in bare["env"].items() if k not in ours}
     assert set(ours) == {"PYTHONPATH"} | {
         "FLIGHTLOG_" + k
-        for k in ["RUN", "PIPELINE", "SPOOL", "CONTROL", "CAPTURE", "NODE", "KEEPER", "ADOPT", "HOME", "AGENT"]
+        for k in [
+            "RUN",
+            "PIPELINE",
+            "SPOOL",
+            "CONTROL",
+            "CAPTURE",
+            "NODE",
+            "KEEPER",
+            "EVIDENCE",
+            "ADOPT",
+            "HOME",
+            "AGENT",
+        ]
     }
     assert ours["FLIGHTLOG_ADOPT"].startswith(ours["FLIGHTLOG_RUN"] + ":")
     bare.pop("env"), kept.pop("env")

@@ -39,7 +39,7 @@ class Case:
         signal: name of the signal it died of, or empty.
         code: its exit code; None when it died of a signal, or nobody knows.
         faults: faults inside the program, in order of time.
-        root: the fault that came first of those that can have ended it; None.
+        root: the fault that came first of those that can have ended it; None. Sure when it is one of the command's own process.
         stops, stalls, signals: notes of these kinds, in order of time.
         stop: the first request to end it.
         tail: its last output, standard error's where there is any.
@@ -54,8 +54,20 @@ class Case:
         self.stops, self.stalls, self.signals = self._notes("stops"), self._notes("stalls"), self._notes("signals")
         self.stop = self.stops[0] if self.stops else None
         self.tail = self.text("tail")
+        self.root = self._root()
+
+    def _root(self) -> dict[str, Any] | None:
+        """Return what may have ended it: an exception of its own main thread, or the first of its workers' that came before that."""
         fatal = [fault for fault in self.faults if fault["kind"] in ("uncaught", "worker")]
-        self.root = fatal[0] if fatal else None
+        own = [fault for fault in fatal if fault["kind"] == "uncaught" and self.is_own(fault)]
+        if own:
+            return next(fault for fault in fatal if fault["t"] <= own[0]["t"])
+        return fatal[0] if fatal else None
+
+    def is_own(self, fault: dict[str, Any]) -> bool:
+        """Tell whether a fault is of the command's own process, as far as that is known."""
+        pid, by = self._all.get("pid"), fault.get("pid")
+        return type(pid) is not int or type(by) is not int or pid == by
 
     def _notes(self, name: str) -> list[dict[str, Any]]:
         found = self._all.get(name)

@@ -46,7 +46,10 @@ def succeeded(case: Case) -> Finding:
         because = ["it exited with 0, but something inside died: %s" % describe_fault(first)]
         if len(case.faults) > 1:
             because.append("and %d more faults" % (len(case.faults) - 1))
-        return Finding("ok-degraded", PROVEN, because)
+        inside = any(fault["kind"] != "uncaught" or case.is_own(fault) for fault in case.faults)
+        return Finding(
+            "ok-degraded", PROVEN if inside else LIKELY, because
+        )  # who started a child may have expected it to fail
     said = case.says(*_DEGRADED_WORDS)
     if said:
         return Finding("ok-degraded", LIKELY, ["it exited with 0, but said: %s" % said])
@@ -100,7 +103,8 @@ def _exception(case: Case) -> Finding | None:
         return Finding("exit-status", PROVEN, because)
     if str(root.get("module") or "").startswith(_CONFIG_MODULES):
         return Finding("config-error", LIKELY, because)
-    return Finding("python-exception", PROVEN, because)
+    own = root["kind"] == "uncaught" and case.is_own(root)
+    return Finding("python-exception", PROVEN if own else LIKELY, because)
 
 
 def _broken_pool(case: Case, because: list[str]) -> Finding:

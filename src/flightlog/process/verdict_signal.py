@@ -152,7 +152,10 @@ def _sender(case: Case) -> str:
 
 def _python_place(case: Case) -> list[str]:
     """Return where Python was, from faulthandler's text."""
-    frames = [line.strip() for line in case.text("dump").splitlines() if line.strip().startswith('File "')]
+    crash = case.text("dump").rpartition("Fatal Python error")[
+        2
+    ]  # what stands before it are stacks that somebody asked for
+    frames = [line.strip() for line in crash.splitlines() if line.strip().startswith('File "')]
     return ["Python was at %s" % frames[0]] if frames else []
 
 

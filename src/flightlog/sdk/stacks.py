@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 
+from .. import identity
 from ..journal import evidence
 from . import crash, faults
 from .logger import get_logger
@@ -69,6 +70,7 @@ class Reporter:
             if self._private is None or self._private.fd < 0:
                 raise OSError("no descriptor for it")
             faulthandler.register(self.number, file=self._private.fd, all_threads=True, chain=True)
+            self._offer(self.number)
         except Exception as problem:
             self._private = None
             self._owner.problems.append("SIGUSR1 shows no stacks: %s" % ascii(problem))
@@ -83,7 +85,14 @@ class Reporter:
             import faulthandler
 
             faulthandler.unregister(self.number)
+            self._offer(0)
         signal.signal(self.number, self._before)
+
+    def _offer(self, number: int) -> None:
+        """Say in the run's evidence that whoever wants our stacks may send signal *number*; 0: not any more. To others nobody sends one."""
+        if faults.evidence and not isinstance(self._wanted, str):
+            name = self.number.name if number else ""
+            evidence.note(faults.evidence, "stacks", signal=name, start=identity.process_start_time(os.getpid()))
 
     def check(self) -> bool:
         """Let go of the descriptor when it is not ours any more, or the evidence is full; tell whether stacks can be shown."""
@@ -99,6 +108,7 @@ class Reporter:
 
             faulthandler.unregister(self.number)
             self._private = None
+            self._offer(0)
             self._owner.problems.append(problem)
         return not problem
 

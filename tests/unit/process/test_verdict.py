@@ -152,6 +152,26 @@ def test_the_first_of_several_workers_is_the_root():
     assert "ZeroDivisionError" in found["because"][0] and "2 other processes failed after it" in found["because"][1]
 
 
+def test_what_died_in_another_process_is_no_proof():
+    """A child may have been expected to fail; a future that nobody asked for is no reason to exit with 1."""
+    child = [fault(pid=9)]
+    assert judge(left(0, pid=7, faults=child))["confidence"] == "likely"
+    assert judge(left(0, pid=9, faults=child))["confidence"] == "proven"
+    assert judge(left(1, pid=7, faults=child))["confidence"] == "likely"
+    assert judge(left(1, pid=7, faults=[fault("worker", pid=7)]))["confidence"] == "likely"
+    assert judge(left(1, pid=7, faults=[fault("worker", t=1, pid=9), fault(t=5, pid=7)]))["confidence"] == "likely"
+    found = judge(left(1, pid=7, faults=[fault(t=5, pid=7), fault("worker", t=9, pid=9)]))
+    assert found["confidence"] == "proven"
+
+
+def test_stacks_that_somebody_asked_for_are_no_crash():
+    asked = 'Current thread 0x1 (most recent call first):\n  File "asked.py", line 1 in f\n'
+    crash = 'Fatal Python error: Segmentation fault\n\n  File "crash.py", line 2 in g\n'
+    found = judge(died("SIGSEGV", dump=asked + crash))
+    assert any("crash.py" in sentence for sentence in found["because"])
+    assert not any("asked.py" in sentence for sentence in found["because"])
+
+
 def test_what_is_ruled_out_was_looked_at():
     found = judge(died("SIGKILL", oom_kills=0, kernel=[], kernel_read=True, rusage={"user_s": 1.0, "system_s": 0.0}))
     assert len(found["ruled_out"]) == 4
