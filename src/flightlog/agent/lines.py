@@ -19,12 +19,14 @@ from .decode import clean, clean_text
 MAX_LINE_BYTES = 64 << 10
 MAX_NULS = 256
 _NEWLINE = b"\n"
+_TRACEBACK = traces.TRACEBACK.decode()
 Claim = tuple[int, str, dict[str, Any] | None, str | None]
 # ECMA-48 control sequences, and strings (OSC, APC, ...) up to their end
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
 # A word has no bar in it, or a row of empty columns could be taken apart in more ways than there is time for.
 _LEVEL = re.compile(
-    r"(?:[\[(]?\d\S*[\s|]+(?:[^\s|]+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+    r"(?:[\[(]?\d\S*[\s|]+(?:([^\s|]+)[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+    r"(?=(\W{0,6}(?:[A-Za-z_$][\w$]{0,40}\.\w|\[)|:[A-Za-z_])?)"  # something is behind it that may be a logger
 )
 _JSON_MESSAGE = ("message", "msg", "event", "log", "short_message", "@message", "text")
 _JSON_LEVEL = ("level", "levelname", "severity", "lvl", "log.level", "@level")
@@ -126,40 +128,47 @@ def claim(raw: bytes) -> Claim:
     The message is without terminal sequences; bytes that are no UTF-8 are shown as \\xNN. A JSON object's message becomes the
     message, and the whole object the fields. Bars are their last state, with what that says as the field `progress`. A long run of NUL bytes is counted: a file with a hole holds any number of them.
     """
-    if b"\0" in raw:
+    nul = b"\0" in raw
+    if nul:
         if len(raw) > MAX_NULS and not raw.strip(b"\0"):
             return records.INFO, f"({len(raw)} NUL bytes)", None, None
         raw = _narrow(raw)
     text = raw.decode("utf-8", "backslashreplace")
     several = _NEWLINE in raw
-    bar: dict[str, Any] | None = None
+    fields: dict[str, Any] | None = None
     if "\x1b" in text:
         if several and screen.moves(raw):
             text, bar = screen.fold(text)
             return records.INFO, clean_text(text), None if bar is None else {"progress": bar}, None
         text = _ANSI.sub("", text)
-    text, bar = fold(text.removesuffix("\r"))
-    text = clean_text(text)
-    if several or raw.lstrip().startswith(traces.TRACEBACK):
+    bar = None
+    if "\r" in text:
+        text, bar = fold(text.removesuffix("\r"))
+        text = clean_text(text)
+    elif not text.isascii() or nul:
+        text = clean_text(text)
+    first = text[:1]
+    if several or (first in "T \t" and text.lstrip().startswith(_TRACEBACK)):
         return records.ERROR, text, None, None
-    if text.startswith("{") and text.endswith("}"):
+    if first == "{" and text.endswith("}"):
         found = _from_json(text)
         if found is not None:
             return found
     if bar is not None:
-        said = {"progress": bar}
+        fields = {"progress": bar}
         if is_state(text):
-            return records.INFO, text, said, None
-        level, text, _, logger = _from_text(text)  # a line that was written over the bar
-        return level, text, said, logger
-    return _from_text(text)
-
-
-def _from_text(text: str) -> Claim:
+            return records.INFO, text, fields, None
     match = _LEVEL.match(text, 0, 200)
     if match is None:
-        return records.INFO, text, None, None
-    return records.LEVEL_NUMBERS[match.group(1)], text, None, loggers.of_text(text, *match.span(1))
+        return records.INFO, text, fields, None
+    word, level, hint = match.groups()
+    logger = None
+    # Most lines name no logger, and there is no time to look closely at each.
+    if hint is not None:
+        logger = loggers.behind(text, match.start(2), match.end())
+    if logger is None and word is not None and not "0" <= word < ":":
+        logger = loggers.before(text, word, match.start(2))
+    return records.LEVEL_NUMBERS[level], text, fields, logger
 
 
 def _narrow(raw: bytes) -> bytes:

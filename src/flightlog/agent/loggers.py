@@ -13,29 +13,43 @@ import re
 from typing import Any
 
 MAX_LENGTH = 200
+_MEMO_SIZE = 1000
 _AFTER = re.compile(
     r"(?::(?P<basic>[A-Za-z_][\w.]{0,199}):"
     r"|[\])>]?\s{0,8}(?:[|:-]\s{1,8})?(?:(?P<dotted>[A-Za-z_$][\w$]*(?:\.[\w$]+)+)\s?(?::| -| \|)\s|\[(?P<boxed>[A-Za-z_][\w.]*)\]))"
 )
-_BEFORE = re.compile(r"(?P<name>[A-Za-z_][\w.]{0,199})[\])]?[\s|:-]{1,8}[\[(<]?\s?\Z")
+_BEFORE = re.compile(r"\s(?P<name>\S{1,200}) - [\[(<]?\Z")
+_NAME = re.compile(r"[A-Za-z_][\w.]{0,199}")
 _NO_NAMES = frozenset(("UTC", "GMT", "Z", "AM", "PM", "am", "pm", "MainThread", "main"))
 _JSON = ("logger", "logger_name", "log.logger", "loggerName", "@logger")
+_known: dict[str, str] = {}  # what was found out about words; empty: that is no logger
 
 
-def of_text(text: str, begin: int, end: int) -> str | None:
-    """Return the logger of a line whose level stands from *begin* to *end*; None when it names none."""
+def behind(text: str, begin: int, end: int) -> str | None:
+    """Return the logger that stands behind a level, which is from *begin* to *end*; None when none does."""
     found = _AFTER.match(text, end, end + 2 * MAX_LENGTH)
-    if found:
-        name = found["dotted"] or found["boxed"]
-        if name is None and begin == 0:
-            name = found["basic"]
-        if name:
-            return name if len(name) <= MAX_LENGTH else None
-    if begin and text[0] in "0123456789[(":
-        before = _BEFORE.search(text, max(0, begin - MAX_LENGTH), begin)
-        if before and before["name"] not in _NO_NAMES and before.start() and text[before.start() - 1] in " |[(":
-            return before["name"]
-    return None
+    name = found and (found["dotted"] or found["boxed"] or (None if begin else found["basic"]))
+    return name if name and len(name) <= MAX_LENGTH else None
+
+
+def before(text: str, word: str, begin: int) -> str | None:
+    """Return the logger that stands between the time and the level at *begin*; None when none does.
+
+    Args:
+        text: the line.
+        word: what stands before the level, blanks and bars aside.
+        begin: where the level begins.
+    """
+    if word == "-":  # asctime - name - level
+        found = _BEFORE.search(text, max(0, begin - MAX_LENGTH), begin)
+        word = found["name"] if found else ""
+    name = _known.get(word)
+    if name is None:
+        if len(_known) > _MEMO_SIZE:
+            _known.clear()
+        plain = word[1:-1] if word[:1] in "[(" and word[-1:] in "])" else word
+        name = _known[word] = plain if _NAME.fullmatch(plain) and plain not in _NO_NAMES else ""
+    return name or None
 
 
 def of_json(claims: dict[str, Any]) -> str | None:

@@ -18,19 +18,7 @@ from typing import NamedTuple
 MAX_LINES = 500
 TRACEBACK = b"Traceback (most recent call last):"
 # One of these is in every line that a trace can begin with: who has none of them has no trace.
-SIGNS = (
-    TRACEBACK,
-    b"Exception",
-    b"Error",
-    b"panic: ",
-    b"atal error: ",
-    b"Fatal Python",
-    b"Process ",
-    b"never retrieved",
-    b"panicked at ",
-    b":in ",
-    b'  File "',
-)
+SIGNS = (TRACEBACK, b"Exception", b"Error", b"panic", b"atal ", b"Process ", b"never retrieved", b'File "')
 _GROUP = re.compile(rb"\s*\+ Exception Group Traceback \(most recent call last\):")
 _ANNOUNCED = re.compile(
     rb"(?:Exception (?:in thread|ignored in)|Process \S+:|Task exception was never retrieved|future: <)"
@@ -63,7 +51,7 @@ _SIMPLE = (
         ),
     ),
     (re.compile(rb"Error in .+ : ?"), re.compile(rb"  \S|Calls: |Execution halted$")),  # R
-    (re.compile(rb"\S+:\d+:in [`'][^']*'.*\([A-Z][\w:]*\)$"), re.compile(rb"\s+from \S+:\d+:in ")),  # Ruby
+    (re.compile(rb"\S+:\d+:in [`'][^']*'.*\([\w:]*Error\)$"), re.compile(rb"\s+from \S+:\d+:in ")),  # Ruby
     (re.compile(rb"(?:PHP )?Fatal error: +Uncaught "), re.compile(rb"Stack trace:$|#\d+ |\s+thrown in ")),
 )
 _RUST_MORE = re.compile(rb"note: |stack backtrace:$|\s+\d+: |\s{6,}at ")
