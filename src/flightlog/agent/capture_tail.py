@@ -238,6 +238,8 @@ class CaptureTail:
             rows = self._rows = into.rows_for(self.writer, 0)
         assert self._text is not None
         texts: list[str] = []
+        masked_text, make, source, several = self._text.masked, rows.captured, self._source, len(parts) > 1
+        number, offset = parts[0][0], parts[0][1]
         try:
             facts = into.run(self.run, self.pipeline)
             facts.writers.add(self.writer)
@@ -245,19 +247,17 @@ class CaptureTail:
                 level, message, fields, logger = claim(line.raw)
                 flags = PARTIAL_LINE if line.partial else 0
                 after = data[line.end : line.end + AHEAD_BYTES] if line.partial else b""
-                safe = self._text.masked(line, message, after)
+                safe = masked_text(line, message, after)
                 masked = None if fields is None else redact.fields(fields)
                 if safe != message or masked != fields:
                     flags |= REDACTED
                     logger = None  # part of what was masked, it may be
-                place = self._place(parts, line.end) if len(parts) > 1 else (parts[0][0], parts[0][1] + line.end)
+                place = self._place(parts, line.end) if several else (number, offset + line.end)
                 if not (place[0] == self._arrived[0] and self._arrived[1] < place[1] <= self._arrived[2]):
                     self._arrived = self._arrival(*place)
                 at = self._arrived[3]
                 told = None if masked is None else json_text(masked)
-                texts.append(
-                    rows.captured(facts.run, at, facts.pos, step.seq, level, safe, self._source, told, flags, logger)
-                )
+                texts.append(make(facts.run, at, facts.pos, step.seq, level, safe, source, told, flags, logger))
                 facts.pos += 1
                 if level >= 30:
                     facts.heed(level)

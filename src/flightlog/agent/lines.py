@@ -70,6 +70,7 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
     pieces: list[bytes] = []
     used = position = size = 0
     first_open = -1
+    new_line = tuple.__new__  # twice as fast, and there are many
     spans = [(begin, end) for begin, _, end, _ in copies]
     for begin, end in [*spans, (certain, certain)]:
         while position < begin:
@@ -87,8 +88,12 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
                 position = begin
             else:
                 raw = data[position:stop]
-                lines.append(Line(b"".join([*pieces, raw]) if pieces else raw, stop + 1, False))
-                pieces, size, used, position, first_open = [], 0, stop + 1, stop + 1, -1
+                if pieces:
+                    raw = b"".join([*pieces, raw])
+                    pieces, size = [], 0
+                used = position = stop + 1
+                lines.append(new_line(Line, (raw, used, False)))
+                first_open = -1
         position = end
         if first_open < 0:
             used = end
