@@ -168,7 +168,8 @@ def test_in_a_pane_of_tmux_it_stops_goes_on_and_is_interrupted(tmp_path):
     tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
     env = running.environment(tmp_path, PS1="$ ")
     code = (
-        "import time\nprint('rows', *__import__('os').get_terminal_size(1), flush=True)\nwhile True: time.sleep(0.05)"
+        "import signal, time\nsignal.signal(signal.SIGCONT, lambda *_: print('again', flush=True))\n"
+        "print('rows', *__import__('os').get_terminal_size(1), flush=True)\nwhile True: time.sleep(0.05)"
     )
     (tmp_path / "go").write_text(f"exec {shlex.join(python(code))}\n")
     subprocess.run(
