@@ -3,6 +3,8 @@
 import fcntl
 import os
 import pty
+import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -126,3 +128,71 @@ def test_ctrl_c_reaches_it(tmp_path):
     status = os.waitpid(pid, 0)[1]
     assert os.waitstatus_to_exitcode(status) == -signal.SIGINT
     os.close(master)
+
+
+def test_standard_input_of_a_terminal_stays_that_terminal_and_ends_with_ctrl_d(tmp_path):
+    pid, master = pty.fork()
+    if pid == 0:
+        command = python("import sys; print('ready', flush=True); print([sys.stdin.readline(), sys.stdin.read()])")
+        os.execve(command[0], command, running.environment(tmp_path))
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(master, 4096)
+    os.write(master, b"word\n\x04")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert running.captured(tmp_path) == b"ready\n['word\\n', '']\n"
+    os.close(master)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_users_terminal_is_as_it_was_whatever_dies(tmp_path, number):
+    """Nothing of it was changed: there is nothing to be restored, and nobody who would have to live for it."""
+    pid, master = pty.fork()
+    if pid == 0:
+        command = python("import time\nprint('ready', flush=True)\ntime.sleep(60)")
+        os.execve(command[0], command, running.environment(tmp_path))
+    before = termios.tcgetattr(master)
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(master, 4096)
+    assert termios.tcgetattr(master) == before
+    os.kill(pid, number)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -number
+    assert termios.tcgetattr(master) == before
+    running.nobody_left(tmp_path)
+    os.close(master)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_in_a_pane_of_tmux_it_stops_goes_on_and_is_interrupted(tmp_path):
+    tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
+    env = running.environment(tmp_path, PS1="$ ")
+    code = (
+        "import signal, time\nsignal.signal(signal.SIGCONT, lambda *_: print('again', flush=True))\n"
+        "print('rows', *__import__('os').get_terminal_size(1), flush=True)\nwhile True: time.sleep(0.05)"
+    )
+    (tmp_path / "go").write_text(f"exec {shlex.join(python(code))}\n")
+    subprocess.run(
+        [*tmux, "new-session", "-d", "-x", "90", "-y", "24", "bash --norc --noprofile -i"], env=env, check=True
+    )
+
+    def screen():
+        return subprocess.run([*tmux, "capture-pane", "-p"], env=env, capture_output=True, check=True).stdout
+
+    def keys(*names):
+        subprocess.run([*tmux, "send-keys", *names], env=env, check=True)
+
+    try:
+        keys(f"sh {tmp_path}/go", "Enter")
+        wait_until(lambda: b"\nrows 90 24\n" in screen(), 30, "the command in the pane")
+        keys("C-z")
+        wait_until(lambda: b"Stopped" in screen(), 30, "Ctrl-Z")
+        keys("fg", "Enter")
+        wait_until(lambda: b"\nagain\n" in screen(), 30, "fg")  # it has the terminal by then
+        keys("C-c")
+        wait_until(lambda: "run.ended" in [e["ev"] for e in running.events(tmp_path)], 30, "the end")
+        assert running.ended(tmp_path)["term_signal"] == "SIGINT"
+        keys("echo status-$?", "Enter")
+        wait_until(lambda: b"status-130" in screen(), 30, "the shell")
+    finally:
+        subprocess.run([*tmux, "kill-server"], env=env, check=False)

@@ -90,6 +90,11 @@ def _printed():
     yield b"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nMIIEowIBAAKCAQEA8\n-----END RSA PRIVATE KEY-----\n"
     yield b"x" * 300 + b" token=" + b"y" * 300 + b"\n"
     yield b"10 | 1234 | | | || a|b|c ERROR\n"
+    yield b"\rone 10%\n\rtwo 10%\x1b[A\rone 90%\n\rtwo 90%\x1b[A\n\n"
+    yield b"\x1b[?25la 10%\nb 20%\r\x1b[2K\x1b[1A\x1b[2Ka 50%\nb 60%\n\x1b[?25h"
+    yield "WARNING:utf:16\n".encode("utf-16")
+    yield b"thread 'main' panicked at a.rs:1:2:\nno\nstack backtrace:\n   0: a::b\n             at a.rs:1\n"
+    yield b'  File "x.py", line 1\n    def (\n        ^\nSyntaxError: invalid syntax\n'
     yield b"no end"
     yield b"\0" * 300 + b"\n"
     for n, text in enumerate((b"INFO loaded\n", b"", b"ERROR failed\nTraceback\n", b"\x1b_fl;\n")):

@@ -85,7 +85,7 @@ MUTANTS = [
     ),
     Mutant(
         "a line may be taken apart in more ways than there is time for",
-        [("agent/lines.py", "(?:[^\\s|]+[\\s|]+){0,4}?", "(?:\\S+[\\s|]+){0,4}?")],
+        [("agent/lines.py", "(?:([^\\s|]+)[\\s|]+){0,4}?", "(?:(\\S+)[\\s|]+){0,4}?")],
         "tests/fuzz/test_fuzz_captured.py::test_damaged_output_is_taken_apart_without_loss",
     ),
     Mutant(

@@ -18,7 +18,7 @@ LEAST_SHARE = 0.6  # of the states that have to look like one
 
 
 def fold(text: str) -> tuple[str, dict[str, Any] | None]:
-    """Return the last state of a bar and what it says; a text that is none as it is, and None.
+    """Return the last state of a bar and what it says; a text that is none as it is, and None. Words that were written over and are no state stand above.
 
     Args:
         text: one line, without its end and without terminal sequences.
@@ -28,23 +28,41 @@ def fold(text: str) -> tuple[str, dict[str, Any] | None]:
     states = [state for state in text.split("\r") if state.strip()]
     if len(states) < 2:
         return (states[0] if states else ""), None
-    if sum(_is_state(state) for state in states) < LEAST_SHARE * len(states):
+    if sum(is_state(state) for state in states) < LEAST_SHARE * len(states):
         return text, None
     last = states[-1].rstrip()
     said: dict[str, Any] = {"updates": len(states) - 1}
     for state in reversed(states):  # the last one may be blanks, or a word of farewell
-        found = _figures(state)
+        found = figures(state)
         if found:
             said.update(found)
             break
-    return last, said
+    lost = dict.fromkeys(text for text in map(str.strip, states[:-1]) if not is_state(text) and text not in last)
+    return "\n".join([*lost, last]), said
 
 
-def _is_state(text: str) -> bool:
-    return bool(_PERCENT.search(text) or _OF.search(text) or _OTHER.search(text))
+def so_far(data: bytes) -> int:
+    """Return how much of an open line is states of a bar that have been written over; 0 when it is no bar.
+
+    Args:
+        data: a line whose end has not come.
+    """
+    # What follows the last return is still on the screen; one at the very end may be half of a line end.
+    end = data.rfind(b"\r", 0, -1) + 1
+    if end < 2 or b"\x1b_" in data or b"\n" in data:
+        return 0
+    return end if fold(data[:end].decode("utf-8", "replace"))[1] is not None else 0
 
 
-def _figures(state: str) -> dict[str, int]:
+def is_state(text: str) -> bool:
+    """Tell whether a text looks like the state of a bar, or like one of a spinner in braille."""
+    return "\u2800" <= text.lstrip()[:1] <= "\u28ff" or bool(
+        _PERCENT.search(text) or _OF.search(text) or _OTHER.search(text)
+    )
+
+
+def figures(state: str) -> dict[str, int]:
+    """Return what a bar says: percent, done and total, as far as they are there."""
     found: dict[str, int] = {}
     percent, count = _PERCENT.search(state), _OF.search(state)
     if percent and int(percent[1]) <= 100:

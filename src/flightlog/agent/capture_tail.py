@@ -17,12 +17,13 @@ from ..journal.capture import INDEX_ENTRY
 from ..journal.format import CAPTURE_SUFFIX, INDEX_SUFFIX, META_SUFFIX, must_know, segment_name
 from ..journal.liveness import writer_is_alive
 from ..system import os, time
+from . import bars, screen
 from .batch import BLOCK_ROWS, RunUnknown
 from .captured_text import AHEAD_BYTES, BEFORE_BYTES, CapturedText
 from .copytext import DayMissing
 from .decode import clean, json_text
 from .intake import Intake, Rows
-from .lines import Line, interpret, split
+from .lines import Line, claim, split
 from .rows import PARTIAL_LINE, REDACTED
 from .sink import Position
 from .spool import CAPTURE, Files
@@ -33,6 +34,7 @@ WIDE_BYTES = 2 << 20  # a mark's text may be 1 MiB long
 PATIENCE_SECONDS = (
     2.0  # how long the rest of a line, or of a traceback, is waited for: a hanging program's last words count
 )
+PROGRESS_SECONDS = 5.0  # between two records of a bar that is being drawn
 
 
 class CaptureTail:
@@ -61,6 +63,7 @@ class CaptureTail:
         self._arrived = (-1, 0, 0, 0)
         self._open_size = -1  # size of what could not be used when it was last looked at, and since when
         self._open_since = 0.0
+        self._bar_since = 0.0  # when the bar that is being drawn was first seen, or last told of; 0.0: there is none
         self._text: CapturedText | None = None  # made at the first read, from what stands before the position
 
     def close(self) -> None:
@@ -131,6 +134,8 @@ class CaptureTail:
             while len(lines) > 1 and not whole and lines[-1].partial and len(data) - used < AHEAD_BYTES:
                 lines.pop()  # with what follows it in sight
                 used = lines[-1].end
+            if not lines and used == 0 and whole:
+                lines, used = self._progress(data)
             if not lines and used == 0:
                 if whole:
                     break
@@ -153,6 +158,19 @@ class CaptureTail:
             self._open_size, self._open_since = size, now
             return False
         return now - self._open_since > PATIENCE_SECONDS
+
+    def _progress(self, data: bytes) -> tuple[list[Line], int]:
+        """Return what a bar in an open line has shown so far as a line, when it has not been told of for a while."""
+        end = 0 if screen.moves(data) else bars.so_far(data)
+        now = time.monotonic()
+        if not end:
+            self._bar_since = 0.0
+        elif not self._bar_since:
+            self._bar_since = now
+        elif now - self._bar_since >= PROGRESS_SECONDS:
+            self._bar_since = now
+            return [Line(data[: end - 1], end, False)], end
+        return [], 0
 
     def _bytes(self, files: Files, step: Step, window: int) -> list[tuple[int, int, bytes]]:
         """Return up to *window* bytes from the position on: (segment, offset, bytes). A later segment is looked for first.
@@ -220,23 +238,26 @@ class CaptureTail:
             rows = self._rows = into.rows_for(self.writer, 0)
         assert self._text is not None
         texts: list[str] = []
+        masked_text, make, source, several = self._text.masked, rows.captured, self._source, len(parts) > 1
+        number, offset = parts[0][0], parts[0][1]
         try:
             facts = into.run(self.run, self.pipeline)
             facts.writers.add(self.writer)
             for line in lines:
-                level, message, fields = interpret(line.raw)
+                level, message, fields, logger = claim(line.raw)
                 flags = PARTIAL_LINE if line.partial else 0
                 after = data[line.end : line.end + AHEAD_BYTES] if line.partial else b""
-                safe = self._text.masked(line, message, after)
+                safe = masked_text(line, message, after)
                 masked = None if fields is None else redact.fields(fields)
                 if safe != message or masked != fields:
                     flags |= REDACTED
-                place = self._place(parts, line.end) if len(parts) > 1 else (parts[0][0], parts[0][1] + line.end)
+                    logger = None  # part of what was masked, it may be
+                place = self._place(parts, line.end) if several else (number, offset + line.end)
                 if not (place[0] == self._arrived[0] and self._arrived[1] < place[1] <= self._arrived[2]):
                     self._arrived = self._arrival(*place)
                 at = self._arrived[3]
                 told = None if masked is None else json_text(masked)
-                texts.append(rows.captured(facts.run, at, facts.pos, step.seq, level, safe, self._source, told, flags))
+                texts.append(make(facts.run, at, facts.pos, step.seq, level, safe, source, told, flags, logger))
                 facts.pos += 1
                 if level >= 30:
                     facts.heed(level)

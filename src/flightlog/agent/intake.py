@@ -34,6 +34,7 @@ class Rows(Protocol):
         source: str,
         fields: str | None,
         flags: int,
+        logger: str | None = None,
     ) -> str:
         """Return one captured line, masked by the caller; *fields* is JSON text. Raises DayMissing."""
 

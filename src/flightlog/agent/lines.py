@@ -12,18 +12,21 @@ from typing import Any, NamedTuple
 
 from .. import records
 from ..journal.mark import find_copies
-from . import traces
-from .bars import fold
+from . import loggers, screen, traces
+from .bars import fold, is_state
 from .decode import clean, clean_text
 
 MAX_LINE_BYTES = 64 << 10
 MAX_NULS = 256
 _NEWLINE = b"\n"
+_TRACEBACK = traces.TRACEBACK.decode()
+Claim = tuple[int, str, dict[str, Any] | None, str | None]
 # ECMA-48 control sequences, and strings (OSC, APC, ...) up to their end
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x1b\x07]*(?:\x1b\\|\x07)|[ -/]*[0-~])")
 # A word has no bar in it, or a row of empty columns could be taken apart in more ways than there is time for.
 _LEVEL = re.compile(
-    r"(?:[\[(]?\d\S*[\s|]+(?:[^\s|]+[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+    r"(?:[\[(]?\d\S*[\s|]+(?:([^\s|]+)[\s|]+){0,4}?)?[\[<(|]?\s?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERR|ERROR|CRIT|CRITICAL|FATAL)\b(?=[\]>)|:\s]|$)"
+    r"(?=(\W{0,6}(?:[A-Za-z_$][\w$]{0,40}\.\w|\[)|:[A-Za-z_])?)"  # something is behind it that may be a logger
 )
 _JSON_MESSAGE = ("message", "msg", "event", "log", "short_message", "@message", "text")
 _JSON_LEVEL = ("level", "levelname", "severity", "lvl", "log.level", "@level")
@@ -67,6 +70,7 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
     pieces: list[bytes] = []
     used = position = size = 0
     first_open = -1
+    new_line = tuple.__new__  # twice as fast, and there are many
     spans = [(begin, end) for begin, _, end, _ in copies]
     for begin, end in [*spans, (certain, certain)]:
         while position < begin:
@@ -84,24 +88,29 @@ def split(data: bytes, final: bool, patient: bool = True) -> tuple[list[Line], i
                 position = begin
             else:
                 raw = data[position:stop]
-                lines.append(Line(b"".join([*pieces, raw]) if pieces else raw, stop + 1, False))
-                pieces, size, used, position, first_open = [], 0, stop + 1, stop + 1, -1
+                if pieces:
+                    raw = b"".join([*pieces, raw])
+                    pieces, size = [], 0
+                used = position = stop + 1
+                lines.append(new_line(Line, (raw, used, False)))
+                first_open = -1
         position = end
         if first_open < 0:
             used = end
     if first_open >= 0 and (final or not patient):
         lines.append(Line(b"".join(pieces), certain, True))
         used = certain
-    return _joined(lines, used, final or not patient) if traces.may_begin(data) else (lines, used)
+    told, drawn = traces.may_begin(data), screen.may_begin(data)
+    return _joined(lines, used, final or not patient, drawn) if told or drawn else (lines, used)
 
 
-def _joined(lines: list[Line], used: int, final: bool) -> tuple[list[Line], int]:
-    """Put stack traces together."""
+def _joined(lines: list[Line], used: int, final: bool, drawn: bool) -> tuple[list[Line], int]:
+    """Put stack traces together, and what a program has drawn over several rows."""
     result: list[Line] = []
     raws = [line.raw for line in lines]
     index = 0
     while index < len(lines):
-        stop, certain = traces.extent(raws, index)
+        stop, certain = (screen.extent(raws, index) if drawn else None) or traces.extent(raws, index)
         if not certain and not final:
             return result, result[-1].end if result else 0  # more of it may come: begin here again
         group = lines[index:stop]
@@ -114,31 +123,70 @@ def _joined(lines: list[Line], used: int, final: bool) -> tuple[list[Line], int]
 
 
 def interpret(raw: bytes) -> tuple[int, str, dict[str, Any] | None]:
-    """Return (level, message, fields) of a line: what it claims about itself, else INFO, its text, nothing.
+    """Return (level, message, fields) of a line; see `claim`."""
+    return claim(raw)[:3]
+
+
+def claim(raw: bytes) -> Claim:
+    """Return (level, message, fields, logger) of a line: what it says about itself, else INFO, its text, nothing.
 
     The message is without terminal sequences; bytes that are no UTF-8 are shown as \\xNN. A JSON object's message becomes the
-    message, and the whole object the fields. A progress bar is its last state, with what that says as the field `progress`. A long run of NUL bytes is counted: a file with a hole holds any number of them.
+    message, and the whole object the fields. Bars are their last state, with what that says as the field `progress`. A long run of NUL bytes is counted: a file with a hole holds any number of them.
     """
-    if len(raw) > MAX_NULS and not raw.strip(b"\0"):
-        return records.INFO, f"({len(raw)} NUL bytes)", None
+    nul = b"\0" in raw
+    if nul:
+        if len(raw) > MAX_NULS and not raw.strip(b"\0"):
+            return records.INFO, f"({len(raw)} NUL bytes)", None, None
+        raw = _narrow(raw)
     text = raw.decode("utf-8", "backslashreplace")
+    several = _NEWLINE in raw
+    fields: dict[str, Any] | None = None
     if "\x1b" in text:
+        if several and screen.moves(raw):
+            text, bar = screen.fold(text)
+            return records.INFO, clean_text(text), None if bar is None else {"progress": bar}, None
         text = _ANSI.sub("", text)
-    text, bar = fold(text.removesuffix("\r"))
-    text = clean_text(text)
-    if _NEWLINE in raw or raw.lstrip().startswith(traces.TRACEBACK):
-        return records.ERROR, text, None
-    if text.startswith("{") and text.endswith("}"):
+    bar = None
+    if "\r" in text:
+        text, bar = fold(text.removesuffix("\r"))
+        text = clean_text(text)
+    elif not text.isascii() or nul:
+        text = clean_text(text)
+    first = text[:1]
+    if several or (first in "T \t" and text.lstrip().startswith(_TRACEBACK)):
+        return records.ERROR, text, None, None
+    if first == "{" and text.endswith("}"):
         found = _from_json(text)
         if found is not None:
             return found
     if bar is not None:
-        return records.INFO, text, {"progress": bar}
+        fields = {"progress": bar}
+        if is_state(text):
+            return records.INFO, text, fields, None
     match = _LEVEL.match(text, 0, 200)
-    return (records.LEVEL_NUMBERS[match.group(1)] if match else records.INFO), text, None
+    if match is None:
+        return records.INFO, text, fields, None
+    word, level, hint = match.groups()
+    logger = None
+    # Most lines name no logger, and there is no time to look closely at each.
+    if hint is not None:
+        logger = loggers.behind(text, match.start(2), match.end())
+    if logger is None and word is not None and not "0" <= word < ":":
+        logger = loggers.before(text, word, match.start(2))
+    return records.LEVEL_NUMBERS[level], text, fields, logger
 
 
-def _from_json(text: str) -> tuple[int, str, dict[str, Any]] | None:
+def _narrow(raw: bytes) -> bytes:
+    """Return UTF-16 as UTF-8, where every other byte is NUL and none of the rest; anything else as it is. A line end in between leaves half of its two bytes on each side."""
+    inner = raw.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    inner = inner if len(inner) == len(raw) or inner[:1] != b"\0" else inner[1:]
+    inner = inner.removeprefix(b"\0").removesuffix(b"\0")
+    if len(inner) < 5 or inner[1::2].strip(b"\0") or b"\0" in inner[::2] or not inner[::2].isascii():
+        return raw
+    return inner[::2]
+
+
+def _from_json(text: str) -> Claim | None:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -149,7 +197,8 @@ def _from_json(text: str) -> tuple[int, str, dict[str, Any]] | None:
     if message is None:
         return None
     level = next((claims[key] for key in _JSON_LEVEL if key in claims), None)
-    return _json_level(level, data), clean_text(message), clean(data)
+    logger = loggers.of_json(claims)
+    return _json_level(level, data), clean_text(message), clean(data), None if logger is None else clean_text(logger)
 
 
 def _json_level(level: Any, data: dict[str, Any]) -> int:

@@ -110,6 +110,7 @@ class LogRows:
         source: str,
         fields: str | None,
         flags: int,
+        logger: str | None = None,
     ) -> str:
         """Return one captured line as a COPY line; *fields* is JSON text. Raises DayMissing."""
         if ns == self._moment[0]:  # lines that came together
@@ -125,7 +126,7 @@ class LogRows:
                 f"{pos}\t{seq}",
                 self._writer,
                 self._levels.get(level) or self._level(level),
-                NULL,
+                NULL if logger is None else escape(logger),
                 escape(message),
                 NULL,
                 source,

@@ -149,12 +149,13 @@ class TextRows:
         source: str,
         fields: str | None,
         flags: int,
+        logger: str | None = None,
     ) -> str:
         """Return one captured line as it stands in a file; *fields* is JSON text."""
         ts, claimed = self._clock.text(ns)
         if self._as_json:
             return self._json(
-                (ts, claimed, level, message, None, run, None, None, seq, source),
+                (ts, claimed, level, message, logger, run, None, None, seq, source),
                 (None, None, None, fields or "null", "null", flags),
             )
         return self._done(run, _text(ts + self._head(level, source, run, None), message, _flags(claimed, flags), ""))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flightlog import records
-from flightlog.agent.bars import fold
+from flightlog.agent.bars import fold, is_state, so_far
 from flightlog.agent.lines import interpret
 
 
@@ -53,4 +53,32 @@ def test_no_word_is_lost_but_those_of_a_bar(parts):
     if said is None:
         assert shown == text or [part for part in parts if part.strip()] in ([shown], [])
     else:
-        assert shown.strip() and text.rstrip().endswith(shown.strip())
+        states = [part.strip() for part in text.split("\r") if part.strip()]
+        assert shown.split("\n")[-1].strip() == states[-1]
+        assert all(is_state(state) or state in shown for state in states)
+
+
+@pytest.mark.parametrize(
+    ("data", "length"),
+    [
+        (b"1%\r2%\r3%", 6),
+        (b"1%\r2%\r", 0),  # the last one may be half of a line end: one state only
+        (b"1%\r2%\r3%\r", 6),
+        (b"one\rtwo\rthree", 0),
+        (b"words", 0),
+        (b"\r", 0),
+        (b"", 0),
+        (b"1%\r\x1b_fl;2%\r3%", 0),
+    ],
+)
+def test_how_much_of_an_open_line_is_behind_a_bar(data, length):
+    assert so_far(data) == length
+
+
+def test_a_line_that_was_written_over_a_bar_says_its_level():
+    level, message, fields = interpret(b"10%\r20%\r30%\rERROR: no rows")
+    assert (level, message) == (records.ERROR, "ERROR: no rows") and fields["progress"]["percent"] == 30
+
+
+def test_a_line_between_the_states_of_a_bar_is_kept():
+    assert interpret(b"10%\r20%\rnote\r30%\r40%")[1] == "note\n40%"

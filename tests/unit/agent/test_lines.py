@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from flightlog.agent.lines import MAX_LINE_BYTES, interpret, split
+from flightlog.agent.lines import MAX_LINE_BYTES, claim, interpret, split
 from flightlog.journal import mark
 
 WRITER = "0123456789abcdef" * 2
@@ -119,3 +119,52 @@ def test_a_json_line_is_taken_apart():
     level, message, fields = interpret(b'{"level": "warning", "msg": "slow", "rows": 3}')
     assert (level, message, fields) == (30, "slow", {"level": "warning", "msg": "slow", "rows": 3})
     assert interpret(b'{"a": 1}')[2] is None and interpret(b"{broken}")[0] == 20
+
+
+@pytest.mark.parametrize(
+    ("raw", "logger"),
+    [
+        (b"WARNING:etl.load:slow", "etl.load"),
+        (b"WARNING:root:careful", "root"),
+        (b"2026-11-24 10:00:00,123 etl.load WARNING slow", "etl.load"),
+        (b"2026-11-24 10:00:00,123 - etl - WARNING - slow", "etl"),
+        (b"2026-11-24 10:00:00,123 | INFO | etl.x | m", "etl.x"),
+        (b"10:00:00.123 [main] INFO  com.acme.Job - up", "com.acme.Job"),
+        (b"[2026-11-24 10:00:00] [ERROR] [etl] no", "etl"),
+        (b"INFO  [alembic.runtime] up", "alembic.runtime"),
+        (b"2026-11-24 10:00:00 UTC ERROR no", None),
+        (b"INFO loaded: 5", None),
+        (b"ERROR: no such file", None),
+        (b"etl.load: slow", None),
+        (b'{"message":"m","levelname":"INFO","name":"python.json"}', "python.json"),
+        (b'{"msg":"m","level":30,"pid":1,"hostname":"n","name":"pino"}', "pino"),
+        (b'{"event":"m","logger":"structlog"}', "structlog"),
+        (b'{"text":"m\\n","record":{"message":"m","name":"loguru","function":"f","level":{"no":20}}}', "loguru"),
+        (b'{"message":"m","name":"somebody"}', None),
+        (b'{"message":"m","logger":7}', None),
+    ],
+)
+def test_the_logger_that_a_line_names(raw, logger):
+    assert claim(raw)[3] == logger
+
+
+@pytest.mark.parametrize("order", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_read_as_text_and_no_byte_of_it_is_lost(order):
+    data = "ERROR: first\r\nsecond\r\n".encode(order)
+    lines, used = split(data, True)
+    assert used == len(data) and b"".join(line.raw + (b"" if line.partial else b"\n") for line in lines) == data
+    said = [interpret(line.raw)[:2] for line in lines if line.raw.strip(b"\0")]
+    assert said == [(40, "ERROR: first"), (20, "second")]
+
+
+@pytest.mark.parametrize("raw", [b"a\0b", b"a\0b\0\xff\0", b"\0\0a", b"\0", b"\xff\xfe\0", b"a\0b\0c\0d\0\0\0e\0"])
+def test_what_is_no_utf_16_shows_its_nuls(raw):
+    assert "\\x00" in interpret(raw)[1]
+
+
+def test_a_character_in_two_pieces_is_one():
+    data = "größer\n".encode()
+    for cut in range(len(data)):
+        lines, used = split(data[:cut], False)
+        assert (lines, used) == ([], 0)
+    assert interpret(split(data, False)[0][0].raw)[1] == "größer"

@@ -33,7 +33,31 @@ JAVA = (
 )
 NODE = b"TypeError: x is not a function\n    at f (/app/x.js:1:2)\n    at Object.<anonymous> (/app/x.js:9:1)\n"
 GO = b"panic: no\n\ngoroutine 1 [running]:\nmain.main()\n\t/app/x.go:5 +0x1d\nexit status 2\n"
+RUST = b"thread 'main' panicked at src/main.rs:2:5:\nno\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+RUST_FRAMES = (
+    b"thread 'main' panicked at src/main.rs:2:5:\nno\nstack backtrace:\n   0: rust_begin_unwind\n             at /rustc/1/library/std/src/panicking.rs:5:3\n"
+    b"   1: app::main\n"
+)
+R = b"Error in f(1) : no\nCalls: g -> f\nExecution halted\n"
+NET = b"Unhandled exception. System.InvalidOperationException: no\n   at App.Main() in /app/x.cs:line 3\n"
+RUBY = b"x.rb:1:in `f': no (RuntimeError)\n\tfrom x.rb:3:in `<main>'\n"
+PHP = b"PHP Fatal error:  Uncaught Exception: no in /x.php:3\nStack trace:\n#0 /x.php(5): f()\n#1 {main}\n  thrown in /x.php on line 3\n"
+SYNTAX = b'  File "x.py", line 1\n    def (\n        ^\nSyntaxError: invalid syntax\n'
+FATAL = (
+    b"Fatal Python error: Segmentation fault\n\nThread 0x00007f (most recent call first):\n  File 'x.py', line 3 in f\n\n"
+    b"Current thread 0x00007e (most recent call first):\n  File 'x.py', line 2 in <module>\n"
+)
+GROUP_IN_THREAD = b"Exception in thread worker:\n" + GROUP
 ALL = {
+    "rust": RUST,
+    "rust frames": RUST_FRAMES,
+    "r": R,
+    "net": NET,
+    "ruby": RUBY,
+    "php": PHP,
+    "syntax": SYNTAX,
+    "fatal": FATAL,
+    "group in thread": GROUP_IN_THREAD,
     "simple": SIMPLE,
     "chain": CHAIN,
     "thread": THREAD,
@@ -67,6 +91,10 @@ def test_it_is_one_record_between_others(name):
         b"    at the beginning\nnext\n",
         b"Process x:\nstarted\n",
         b"NullPointerException seen 3 times\n",
+        b"thread 'main' is up\nnext\n",
+        b"Error in the data\nnext\nlast\n",
+        b"x.rb:1:in no way\n\tfrom here\n",
+        b'  File "x.py", line 1\nnext\nlast\n',
     ],
 )
 def test_what_only_looks_like_one_stays_lines(data):
@@ -119,10 +147,44 @@ thread.join()
 """
 
 
+def said_by(code):
+    return subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code], capture_output=True, check=False, timeout=60
+    ).stderr
+
+
 def test_a_real_one():
-    done = subprocess.run([sys.executable, "-c", REAL], capture_output=True, check=True, timeout=60)
-    (record,) = raws(done.stderr)
+    (record,) = raws(said_by(REAL))
     assert record.startswith(b"Exception in thread worker") and record.endswith(b"RuntimeError: load")
+
+
+GROUPS = """
+def f():
+    try:
+        raise KeyError("a")
+    except KeyError as problem:
+        raise ExceptionGroup("many", [ValueError("one"), ExceptionGroup("inner", [OSError("two")])]) from problem
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups")
+@pytest.mark.parametrize(
+    "code",
+    [
+        GROUPS + "f()",
+        GROUPS + "import threading\nt = threading.Thread(target=f, name='worker')\nt.start()\nt.join()",
+        GROUPS + "try:\n    f()\nexcept ExceptionGroup as problem:\n    raise RuntimeError('after') from problem",
+        GROUPS
+        + "import asyncio\nasync def g(): f()\nasync def m():\n    t = asyncio.ensure_future(g())\n    await asyncio.sleep(0)\n    del t\nasyncio.run(m())",
+        "class A:\n    def __del__(self): 1 / 0\na = A()\ndel a",
+        "import faulthandler\nfaulthandler.enable()\nfaulthandler._sigsegv()",
+        "def f(n): 1 / 0 if not n else f(n - 1)\nf(20)",
+        "compile('def (', 'x.py', 'exec')",
+    ],
+)
+def test_real_ones_of_every_kind_are_one_record_each(code):
+    stream = said_by(code)
+    assert stream and raws(b"before\n" + stream + b"after\n")[::2] == [b"before", b"after"]
 
 
 @pytest.mark.parametrize(
