@@ -24,7 +24,7 @@ dels = itertools.count()
 tops = {}
 
 def is_in_storm(frame):
-    while frame is not None and frame.f_code is not storm.__code__:
+    while frame is not None and frame.f_code.co_name != "storm":
         frame = frame.f_back
     return frame is not None
 
