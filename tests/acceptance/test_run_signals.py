@@ -394,3 +394,20 @@ def test_ctrl_c_through_tmux(tmp_path):
         assert not (tmp_path / "status").exists()
     finally:
         subprocess.run([*tmux, "kill-server"], env=env, check=False)
+
+
+def test_a_stopped_command_that_is_killed_leaves_no_stopped_keeper(tmp_path):
+    """Nobody continues it: the keeper has to be waked from the stop that it shared with the command."""
+    command = running.kept(["sh", "-c", "echo $$; exec sleep 60"])
+    keeper = subprocess.Popen(command, env=running.environment(tmp_path), stdout=subprocess.PIPE)
+    child = int(keeper.stdout.readline())
+    os.kill(child, signal.SIGSTOP)
+
+    def is_stopped():
+        with open(f"/proc/{keeper.pid}/status", "rb") as file:
+            return b"State:\tT" in file.read()
+
+    wait_until(is_stopped, 30, "the keeper to stop")
+    os.kill(child, signal.SIGKILL)
+    assert keeper.wait(30) == -signal.SIGKILL
+    assert running.ended(tmp_path)["term_signal"] == "SIGKILL"

@@ -184,6 +184,10 @@ class Shim:
                 if os.getppid() == self.setup.keeper:
                     os.kill(self.setup.keeper, signal.SIGCONT)
             else:
+                if self.page.stopped and os.getppid() == self.setup.keeper:
+                    os.kill(
+                        self.setup.keeper, signal.SIGCONT
+                    )  # it stopped with a command that nobody continued before it died
                 self._exited = True
                 self.page.status = evidence.wait_status(result.si_code, result.si_status)
                 self.page.exited_ns = time.monotonic_ns()
