@@ -1,0 +1,3 @@
+echo "no input today"
+echo last word
+exit 3

@@ -1,0 +1,4 @@
+import sys
+
+print("last word", flush=True)
+sys.exit(-1)

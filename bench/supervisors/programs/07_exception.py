@@ -1,0 +1,6 @@
+def load(row):
+    return row["customer"]
+
+
+print("last word", flush=True)
+load({})

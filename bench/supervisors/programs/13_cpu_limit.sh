@@ -1,0 +1,4 @@
+echo last word
+ulimit -St 1
+exec "$BENCH_PYTHON" -c '
+while True: pass'

@@ -1,0 +1,6 @@
+def parents(row):
+    return [row, *parents(row)]
+
+
+print("last word", flush=True)
+parents(1)

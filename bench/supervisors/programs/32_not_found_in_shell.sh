@@ -1,0 +1,2 @@
+echo last word
+no-such-program --load

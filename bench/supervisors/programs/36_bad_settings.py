@@ -1,0 +1,4 @@
+import configparser
+
+print("last word", flush=True)
+configparser.ConfigParser().read_string("[database\nhost = db1\n")

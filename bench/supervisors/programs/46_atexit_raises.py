@@ -1,0 +1,4 @@
+import atexit
+
+print("last word", flush=True)
+atexit.register(int, "seven")

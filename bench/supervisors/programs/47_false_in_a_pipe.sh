@@ -1,0 +1,3 @@
+# Without pipefail a pipe says what its last command says: from outside this is a success.
+echo last word
+false | true

@@ -1,0 +1,2 @@
+printf 'last word'
+exit 6

@@ -1,0 +1,4 @@
+import time
+
+print("last word", flush=True)
+time.sleep(60)
