@@ -141,9 +141,10 @@ def test_33_reentrancy_and_async_exceptions(scene, machine, name):
         assert scene.run(program, SEED + round_, 4.0 if LONG else 1.0, 4, python=python) == 4, scene.words()
         scene.tally.add(rounds=1)
     # A call that is interrupted after the record was written is stored and was not seen to return; handlers nest, so their numbers may cross.
-    # One that is broken off within our own code may be counted as dropped (3.8): nobody saw it return, and all that was seen is stored.
+    # What is broken off within our own code is counted as dropped, as are our own records of what `__del__` raises: nobody saw these return, and all
+    # that was seen is stored.
     names = ["main0", "alarm0", "del0", "t0.0"]
-    found = scene.check(beyond=None, in_order=False, names=names, may_lose=True, spare=scene.tally.rounds)
+    found = scene.check(beyond=None, in_order=False, names=names, may_lose=True, spare=100 * scene.tally.rounds)
     stored = {row[1:3] for row in scene.rows()}
     assert set(scene.witnessed()) <= stored and found.total("corrupt") == found.total("dead") == 0
 
