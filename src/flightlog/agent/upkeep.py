@@ -35,6 +35,7 @@ UNSEEN_RATE = (
     20e6  # bytes per second that may begin between two looks without passing a whole level; from 400 MB of quota on
 )
 RESERVE_EVERY = 20  # rounds
+ABANDONED_EVERY = 1000
 OTHERS_MODE, PASSABLE_MODE = 0o644, 0o711  # of another user's page and of the directory: pressure is no secret
 LEVEL_SHARE = 0.05  # of the quota: the narrowest level
 ASK_SECONDS = 10.0  # for which a new agent waits to hear what the store has before it takes everything for unshipped
@@ -131,11 +132,13 @@ class Upkeep:
             self._flush(found)
         if self.rounds % RESERVE_EVERY == 0:
             for folder in folders:
-                remove_abandoned(folder)
                 if _owner(folder) == os.geteuid() and os.path.isdir(folder):
                     reserve.sweep(folder)
                     if self.pressure < quota.FULL:
                         reserve.fill(folder)
+        if self.rounds % ABANDONED_EVERY == ABANDONED_EVERY - 1:
+            for folder in folders:
+                remove_abandoned(folder)
         self.rounds += 1
         return pause
 
