@@ -76,7 +76,7 @@ def test_when_both_are_killed_the_next_call_notices(kept):
 
 
 def test_escapees_of_an_adopted_tree_are_found(kept):
-    from conformance.test_trees import escapees
+    from conformance.test_kept_trees import escapees
 
     pids = escapees(kept)
     kept.kill_caretaker("tree")
