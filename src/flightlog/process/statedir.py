@@ -32,6 +32,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")  # as the commands tabl
 LOOKERS_SECONDS = 2.0
 MAX_BYTES = 8 << 20
 
+NOTE_SECONDS = 0.5
+
 
 class StateDir:
     """See the module.
@@ -110,7 +112,22 @@ class StateDir:
         return fd
 
     def holder(self) -> dict[str, Any] | None:
-        """Return who keeps it, {"pid", "start"}, empty where that is not known; None when nobody does. Never raises."""
+        """Return who keeps it, {"pid", "start"}, empty where that is not known; None when nobody does. Never raises.
+
+        Who has just taken the lock has not said yet who it is: that is waited for, half a second at most.
+        """
+        deadline = time.monotonic() + NOTE_SECONDS
+        while True:
+            found = self._held()
+            if found is None:
+                return None
+            pid, start = found.get("pid"), found.get("start")
+            known = type(pid) is int and type(start) is int and identity.process_alive(pid, start)
+            if known or time.monotonic() > deadline:
+                return found if known else {}
+            time.sleep(0.002)
+
+    def _held(self) -> dict[str, Any] | None:
         try:
             fd = os.open(self.file("lock"), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
