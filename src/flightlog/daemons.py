@@ -38,6 +38,7 @@ _KEPT = (
     "FLIGHTLOG_FAULT",
 )
 START_SECONDS = 60.0
+NOTE_SECONDS = 0.5  # that an agent which has just begun may take to say who it is
 
 
 def ensure_agent() -> str:
@@ -282,7 +283,7 @@ def stop_agent(seconds: float = 30.0) -> bool:
 def _take(home: str) -> door.Door:
     own = door.Door(home)
     if not _may_take(own, home):
-        note = door.holder(home) or {}
+        note = door.holder(home, NOTE_SECONDS) or {}
         raise Refused(f"process {note.get('pid', '?')} is the agent of {home}", "flightlog agent stop")
     return own
 

@@ -8,8 +8,6 @@ Owns: these two files. Standard library only, because `flightlog run` looks at t
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import select
 import time
@@ -17,9 +15,9 @@ from typing import Any
 
 from .. import identity
 from .._version import __version__
+from ..journal import lifelock
 
 LOCK_NAME, BELL_NAME = "agent.lock", "agent.wake"
-LOOKERS_SECONDS = 2.0
 
 
 class Door:
@@ -37,15 +35,9 @@ class Door:
     def take(self) -> bool:
         """Become the agent of this home; False when another process is. Raises OSError."""
         identity.make_home(self._home)
-        fd = os.open(os.path.join(self._home, LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _lock(fd):
-            os.close(fd)
+        fd = lifelock.take(os.path.join(self._home, LOCK_NAME), since=time.time(), version=__version__)
+        if fd < 0:
             return False
-        pid = os.getpid()
-        note = {"pid": pid, "start": identity.process_start_time(pid), "since": time.time(), "version": __version__}
-        with contextlib.suppress(OSError):  # a full disk: only an agent makes room, whether people see its pid or not
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, json.dumps(note).encode(), 0)
         self._lock = fd
         self._share(fd)
         bell = os.path.join(self._home, BELL_NAME)
@@ -85,45 +77,9 @@ class Door:
         self._bell = self._lock = -1
 
 
-def _lock(fd: int) -> bool:
-    """Take the lock for ourselves; False when another agent has it. Who only looks (`holder`) shares it for a moment: that is waited out, at most 2 s."""
-    deadline = time.monotonic() + LOOKERS_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            pass
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.0005 + (time.monotonic_ns() & 1023) * 1.5e-6)  # two that try at once must not stay in step
-
-
-def holder(home: str) -> dict[str, Any] | None:
-    """Return who is the agent of *home*: {pid, start, since, version}; None when nobody is."""
-    try:
-        fd = os.open(os.path.join(home, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            pass
-        else:
-            return None
-        try:
-            note = json.loads(os.pread(fd, 4096, 0))
-        except ValueError:
-            note = {}
-        return note if isinstance(note, dict) else {}
-    finally:
-        os.close(fd)
+def holder(home: str, seconds: float = 0.0) -> dict[str, Any] | None:
+    """Return who is the agent of *home*: {pid, start, since, version}; None when nobody is. *seconds*: see `lifelock.holder`."""
+    return lifelock.holder(os.path.join(home, LOCK_NAME), seconds)
 
 
 def ring(home: str) -> bool:

@@ -22,6 +22,7 @@ import re
 import time
 
 from .. import identity
+from ..journal import lifelock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ FOLDER = "processes"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")  # as the commands table has it (migration 0005)
 LOOKERS_SECONDS = 2.0
 MAX_BYTES = 8 << 20
-
 NOTE_SECONDS = 0.5
 
 
@@ -98,53 +98,14 @@ class StateDir:
 
     def take(self) -> int:
         """Become its caretaker: return the lock's descriptor, to be kept open for life; -1 when another process is. Raises OSError."""
-        fd = os.open(self.file("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _lock(fd):
-            os.close(fd)
-            return -1
-        pid = os.getpid()
-        note = json.dumps({"pid": pid, "start": identity.process_start_time(pid)}).encode("ascii")
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, note, 0)
-        except OSError:  # a full disk: it is kept whether people see by whom or not
-            pass
-        return fd
+        return lifelock.take(self.file("lock"))
 
     def holder(self) -> dict[str, Any] | None:
         """Return who keeps it, {"pid", "start"}, empty where that is not known; None when nobody does. Never raises.
 
         Who has just taken the lock has not said yet who it is: that is waited for, half a second at most.
         """
-        deadline = time.monotonic() + NOTE_SECONDS
-        while True:
-            found = self._held()
-            if found is None:
-                return None
-            pid, start = found.get("pid"), found.get("start")
-            known = type(pid) is int and type(start) is int and identity.process_alive(pid, start)
-            if known or time.monotonic() > deadline:
-                return found if known else {}
-            time.sleep(0.002)
-
-    def _held(self) -> dict[str, Any] | None:
-        try:
-            fd = os.open(self.file("lock"), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-        except OSError:
-            pass
-        finally:
-            data = os.pread(fd, 4096, 0)
-            os.close(fd)
-        try:
-            note = json.loads(data)
-        except ValueError:
-            note = None
-        return note if isinstance(note, dict) else {}
+        return lifelock.holder(self.file("lock"), NOTE_SECONDS)
 
     # -- what is wanted ---------------------------------------------------------------------------------------------
 
@@ -208,22 +169,3 @@ def names(home: str) -> list[str]:
     except OSError:
         return []
     return sorted(name for name in found if NAME.match(name))
-
-
-def _lock(fd: int) -> bool:
-    """Take the lock; False when another caretaker has it. Who only looks shares it for a moment, which is waited out."""
-    deadline = time.monotonic() + LOOKERS_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except OSError:
-            pass
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.0005 + (time.monotonic_ns() & 1023) * 1.5e-6)  # two that try at once must not stay in step

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from flightlog.agent import door as module
-from flightlog.agent.door import Door, holder
+from flightlog.agent.door import LOCK_NAME, Door, holder
 
 NOTHING_MAY_BE_WRITTEN = """
 import resource, sys
@@ -43,7 +42,7 @@ def test_who_only_looks_turns_no_agent_away(tmp_path, monkeypatch):
     door = Door(str(tmp_path))
     door.take()
     door.leave()
-    looker = open(tmp_path / module.LOCK_NAME)
+    looker = open(tmp_path / LOCK_NAME)
     fcntl.flock(looker, fcntl.LOCK_SH)
     turned_away = threading.Event()
     flock = fcntl.flock
@@ -55,7 +54,7 @@ def test_who_only_looks_turns_no_agent_away(tmp_path, monkeypatch):
             turned_away.set()
             raise
 
-    monkeypatch.setattr(module.fcntl, "flock", seen)
+    monkeypatch.setattr(fcntl, "flock", seen)
 
     def look_away():
         assert turned_away.wait(30)
