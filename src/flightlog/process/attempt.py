@@ -25,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, NoReturn
 
+    from .proctree import Process
     from .program import Program
     from .statedir import StateDir
 
@@ -83,7 +84,7 @@ def adopt(found: dict[str, Any]) -> Attempt | None:
     return None
 
 
-def recognise(members: list[family.Member], record: str) -> Attempt | None:
+def recognise(members: list[Process], record: str) -> Attempt | None:
     """Return the attempt that these processes are, by nothing but how they look: a keeper that writes *record*, else the oldest."""
     found: dict[str, Any] = {}
     for one in members:
@@ -224,7 +225,7 @@ class Starter:
                 member
                 for member in tree.members()
                 if family.arguments(member.pid)  # else it is about to be a zombie, and may never have been the command
-                and (member.pid == one.keeper or family.is_recorder(member.parent, one.recorder))
+                and (member.pid == one.keeper or family.is_recorder(member.ppid, one.recorder))
             ]
             if found:  # the keeper's own pid: it has become the command, which runs unrecorded
                 one.pid, one.start = found[0].pid, found[0].start

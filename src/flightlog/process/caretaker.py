@@ -379,7 +379,7 @@ class Caretaker:
 
 def _is_child(pid: int) -> bool:
     member = family.snapshot().get(pid)
-    return member is not None and member.parent == os.getpid()
+    return member is not None and member.ppid == os.getpid()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -193,10 +193,6 @@ class Case:
     def remarks(self) -> list[str]:
         """Return what else a reader should know, whatever the cause."""
         said = []
-        if self.is_python and self._all.get("clean") is False and self.code == 0 and self._all.get("observed") is True:
-            said.append(
-                "it left without its clean end (os._exit, or it became another program): output may be incomplete"
-            )
         if self.signal:
             said.append("what it had not yet written out is gone with it: its output may be incomplete")
         lost = self.number("lost")

@@ -73,8 +73,8 @@ class Death:
         """Return what the kernel counts, and /proc says of the zombie *child*, before it is reaped."""
         try:
             return self._counters(child)
-        except Exception:
-            return {}
+        except Exception:  # said in the record of the end
+            return {"incomplete": True}
 
     def _counters(self, child: int) -> dict[str, Any]:
         found: dict[str, Any] = {"boot": identity.boot_id(), "limits": evidence.limits(child)}

@@ -46,7 +46,7 @@ class EnhancedProcessController(ProcessController):
         try:
             if self._prepare is not None:
                 self._prepare(self._config)
-        except Exception:  # the settings stay those of before
+        except Exception:  # the settings stay those of before, which the run's own log says (`compiled.unheeded`)
             pass
         return {
             "recorded": True,

@@ -12,22 +12,15 @@ import os
 import signal
 import time
 
-from . import pidfd
+from . import pidfd, proctree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterable, Sequence
 
+    from .proctree import Process
+
 MARK, DETACHED = b"FLIGHTLOG_PROCESS", b"FLIGHTLOG_DETACHED"
-
-
-class Member:
-    """One process as /proc showed it."""
-
-    __slots__ = ("parent", "pid", "start", "state")
-
-    def __init__(self, pid: int, parent: int, start: int, state: str) -> None:
-        self.pid, self.parent, self.start, self.state = pid, parent, start, state
 
 
 class Tree:
@@ -50,14 +43,14 @@ class Tree:
         self.recorder = list(recorder)
         self._variable, self._own = variable, own
 
-    def members(self, marked: bool = False, recorders: bool = False) -> list[Member]:
+    def members(self, marked: bool = False, recorders: bool = False) -> list[Process]:
         """Return who lives now, zombies not, parents before their children; *marked*: search the environments of all processes, too."""
         known = snapshot()
-        children: dict[int, list[Member]] = {}
+        children: dict[int, list[Process]] = {}
         for one in known.values():
-            children.setdefault(one.parent, []).append(one)
+            children.setdefault(one.ppid, []).append(one)
         own = os.getpid()
-        found: dict[int, Member] = {}
+        found: dict[int, Process] = {}
         left = [own, *self.roots] if self._own else list(self.roots)
         if marked and self.mark:
             left += [pid for pid in known if variable(pid, self._variable) == os.fsencode(self.mark)]
@@ -78,7 +71,7 @@ class Tree:
     def _records(self, pid: int) -> bool:
         return bool(self.recorder) and is_recorder(pid, self.recorder)
 
-    def send(self, number: int, members: Iterable[Member]) -> list[int]:
+    def send(self, number: int, members: Iterable[Process]) -> list[int]:
         """Send a signal to *members*; return the pids that got it."""
         told = []
         for one in members:
@@ -99,7 +92,7 @@ class Tree:
             self.send(signal.SIGSTOP, moving)
             time.sleep(0.002)
 
-    def kill(self, marked: bool, recorders: bool = False) -> list[Member]:
+    def kill(self, marked: bool, recorders: bool = False) -> list[Process]:
         """Kill all of it, also what is born meanwhile; return who was still there at the last look."""
         for _ in range(20):
             members = self.members(marked, recorders)
@@ -108,15 +101,13 @@ class Tree:
         return members
 
 
-def snapshot() -> dict[int, Member]:
+def snapshot() -> dict[int, Process]:
     """Return all processes, by pid."""
     found = {}
     for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        fields = _read("/proc/%s/stat" % name).rpartition(b")")[2].split()
-        if len(fields) > 19:
-            found[int(name)] = Member(int(name), int(fields[1]), int(fields[19]), fields[0].decode("ascii"))
+        one = proctree.look(int(name)) if name.isdigit() else None
+        if one is not None:
+            found[one.pid] = one
     return found
 
 
@@ -140,9 +131,9 @@ def is_recorder(pid: int, recorder: Sequence[str]) -> bool:
     return arguments(pid)[-len(words) :] == words
 
 
-def describe(member: Member) -> str:
+def describe(member: Process) -> str:
     """Return a process in words, for people who have to deal with it."""
-    name = _read("/proc/%d/comm" % member.pid).strip().decode("utf-8", "backslashreplace")
+    name = member.name.decode("utf-8", "backslashreplace")
     state = "D" if member.state == "D" else member.state
     waits = _read("/proc/%d/wchan" % member.pid).decode("ascii", "replace") if state == "D" else ""
     return "%d (%s, state %s%s)" % (member.pid, name or "?", state, ", waits in " + waits if waits else "")

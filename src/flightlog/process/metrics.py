@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .setup import Setup
 
 METRICS = "metrics"
+LOGGER = "flightlog.metrics"
 KEPT = 60
 FIRST_SECONDS = 0.2  # a short run leaves something, too; `true` costs nothing
 SETTINGS_SECONDS = 2.0
@@ -64,8 +65,8 @@ class Metrics:
             return
         try:
             self._look(time.monotonic(), pumps)
-        except Exception:  # our own mistake: nobody looks any more, all else goes on
-            self._over = True
+        except Exception as problem:  # our own mistake: nobody looks any more, all else goes on
+            self._give_up(problem)
 
     def _look(self, now: float, pumps: Sequence[Pump]) -> None:
         if now >= self._settings_at:
@@ -89,6 +90,11 @@ class Metrics:
         self._over = True
         try:
             self._hang.close()
-        except Exception:
-            pass
+        except Exception as problem:
+            self._give_up(problem)
         return self._kept
+
+    def _give_up(self, problem: Exception) -> None:
+        self._over = True
+        said = "its processes are not looked at any more: %s" % ascii(problem)
+        self._report.say(said, {"error": type(problem).__name__}, LOGGER)

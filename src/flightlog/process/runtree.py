@@ -13,11 +13,13 @@ import time
 
 from ..journal import evidence as notes
 from .attempt import KEEPER
-from .family import Member, Tree, arguments, describe, snapshot, variable
+from .family import Tree, arguments, describe, snapshot, variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
+
+    from .proctree import Process
 
 RUN = b"FLIGHTLOG_RUN"
 KILL_SECONDS, LOOK_SECONDS = 5.0, 0.02
@@ -36,7 +38,7 @@ class RunTree:
         self._tree = Tree(run, variable=RUN, own=False)
         self._keeper, self._id = os.fsencode(KEEPER), os.fsencode(run)
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[Process]:
         """Return its living processes without keeper and shim."""
         recorders = set(self.recorders())
         self._tree.roots = recorders
@@ -91,7 +93,7 @@ class RunTree:
             signal.SIGCONT, [one for one in members if one.state in "Tt"]
         )  # who is stopped cannot end itself
 
-    def _note(self, members: Sequence[Member], name: str, why: str, grace_s: float) -> None:
+    def _note(self, members: Sequence[Process], name: str, why: str, grace_s: float) -> None:
         for one in members:
             path = variable(one.pid, notes.VARIABLE.encode("ascii")) if variable(one.pid, RUN) == self._id else None
             if path:

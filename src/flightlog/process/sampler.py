@@ -3,7 +3,7 @@
 `cpu_s`, `read_b` and `write_b` never go down, although processes die: what a dead one had used by the last look is either found again at the
 process that waited for it (the kernel adds it there), or carried on by us. What lived and died between two looks counts as soon as somebody has waited
 for it. `rss_kb` counts shared pages for each process that has them; `pss_kb`, looked at each ten seconds at most, divides them.
-Invariants: never raises; what cannot be read (a process of another user) is left out; a look costs a thousandth of the time between two, which
+Invariants: what cannot be read (a process of another user) is left out; a look costs a thousandth of the time between two, which
 `interval` says, and is stretched for that where there are many processes. Owns: sums over a tree and their price. Leaves reading /proc to `proctree`,
 when to look and what becomes of it to `metrics`. Standard library only, Python 3.8.
 """
@@ -84,22 +84,14 @@ class Sampler:
         return max(INTERVAL, self._cost / SHARE)
 
     @property
-    def cost(self) -> float:
-        """Seconds of CPU that a look takes, of late."""
-        return self._cost
-
-    @property
     def processes(self) -> dict[int, proctree.Process]:
         """Those of the last look, by pid; the dead that nobody has waited for included."""
         return self._known
 
     def look(self) -> dict[str, Any]:
-        """Return what the tree uses now; `state` is empty when the command's own process has gone. Never raises."""
+        """Return what the tree uses now; `state` is empty when the command's own process has gone. What cannot be read does not raise."""
         before = time.thread_time()
-        try:
-            sample = self._look()
-        except Exception:  # a strange /proc: nothing is known, and nothing is harmed
-            sample = {"t": time.time_ns(), "state": ""}
+        sample = self._look()
         spent = time.thread_time() - before
         # The first look fills caches: it says little about those to come.
         self._cost = spent if not self._cost else 0.7 * self._cost + 0.3 * spent

@@ -18,7 +18,7 @@ import sys
 import time
 
 from ..journal import evidence
-from . import proctree, threads
+from . import proctree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -244,19 +244,3 @@ def dumped(fd: int, begin: int) -> str:
         return ""
     lines = [line for line in data.split(b"\n") if not line.startswith(b'{"')]
     return b"\n".join(lines).decode("utf-8", "backslashreplace").strip()
-
-
-def kernel_view(found: list[threads.Thread]) -> str:
-    """Return the threads as lines for people."""
-    lines = []
-    for thread in found:
-        parts = ["%d/%d %s" % (thread.pid, thread.tid, thread.name), "state %s" % thread.state]
-        if thread.waits:
-            target = thread.target or ("descriptor %d" % thread.fd if thread.fd >= 0 else "")
-            parts.append(("waits: %s %s" % (thread.waits, target)).strip())
-        if thread.wchan:
-            parts.append("in %s" % thread.wchan)
-        elif thread.syscall == -1:
-            parts.append("running")
-        lines.append(", ".join(parts))
-    return "\n".join(lines)

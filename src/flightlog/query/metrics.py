@@ -16,7 +16,6 @@ from .ask import ask
 
 MOST_POINTS = 100_000  # of one name
 DEFAULT_POINTS = 60
-COUNTER = "counter"
 
 
 @dataclass(frozen=True)

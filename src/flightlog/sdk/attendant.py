@@ -56,8 +56,8 @@ class Attendant:
     def _run(self) -> None:
         try:
             self._attend()
-        except Exception:
-            pass
+        except Exception as problem:
+            self._owner.problems.append("nobody attends to deadlines any more: %s" % ascii(problem))
         self._gone.release()
 
     def _attend(self) -> None:

@@ -133,7 +133,7 @@ def enable(path: str) -> None:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=check)
     except Exception:
-        return
+        _failed()
 
 
 def _begin() -> None:
@@ -151,7 +151,14 @@ def check() -> None:
             ours = False
             _real["disable"]()
     except Exception:
-        return
+        _failed()
+
+
+def _failed() -> None:
+    """Count a mistake of our own."""
+    from .recorder import recorder
+
+    recorder.errors += 1
 
 
 def _veil(faulthandler: ModuleType) -> None:

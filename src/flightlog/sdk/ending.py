@@ -14,6 +14,7 @@ import sys
 
 from ..journal import evidence
 from . import faults
+from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _at_exit() -> None:
         try:
             look()
         except Exception:
-            continue
+            recorder.errors += 1
     try:
         if faults.evidence and os.environ.get("FLIGHTLOG_ADOPT") == "%s:%d" % (
             os.environ.get("FLIGHTLOG_RUN", ""),
@@ -44,7 +45,7 @@ def _at_exit() -> None:
         ):
             evidence.note(faults.evidence, "clean")
     except Exception:
-        return
+        recorder.errors += 1
 
 
 # -- atexit callbacks before Python 3.10 ----------------------------------------------------------------------------------

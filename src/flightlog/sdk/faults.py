@@ -64,7 +64,9 @@ def state_text(kind: str, name: str, message: str) -> int:
 def _described(problem: BaseException, trace: TracebackType | None) -> dict[str, Any] | None:
     try:
         return records.exception(problem, trace)
-    except Exception:
+    except Exception:  # the stack may be full
+        recorder.failed += 1  # declared as a drop: there will be no record of it
+        recorder.check_at = 0
         return None
 
 

@@ -136,9 +136,9 @@ def test_who_may_not_trace_is_told_why_and_what_to_do(program):
     assert "belongs to another user" in said and "try:" in said
 
 
-def test_lines_for_people():
+def test_threads_are_told_as_json():
     from flightlog.process.threads import threads
 
-    line = stacks.kernel_view(threads(os.getpid()))
-    assert line.startswith(f"{os.getpid()}/{os.getpid()} ") and "state R" in line, line
-    assert json.dumps([thread.as_json() for thread in threads(os.getpid())])
+    told = json.loads(json.dumps([thread.as_json() for thread in threads(os.getpid())]))
+    (main,) = [thread for thread in told if thread["tid"] == os.getpid()]
+    assert main["state"] == "R", told
