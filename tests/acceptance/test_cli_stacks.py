@@ -41,7 +41,9 @@ def run(home):
         with open(path, "w") as file:
             file.write(source)
         command = [sys.executable, "-m", "flightlog", "run", "--", sys.executable, path]
-        process = subprocess.Popen(command, env=environment(home), stdout=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=environment(home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         processes.append(process)
         assert process.stdout.readline() == b"began\n"
         return process
@@ -120,3 +122,27 @@ def test_what_is_not_there(run, flightlog):
     run("orders", DEADLOCK)
     assert "Try: orders" in flightlog("stacks", "order", code=4)[1]
     assert "Try: flightlog stacks" in flightlog("stacks", code=2)[1]
+
+
+def test_our_own_signal_handler_offers_its_stacks_until_it_is_left(run, flightlog):
+    source = """
+import flightlog, sys
+def deep():
+    with flightlog.EnhancedSignalHandler(stacks=True):
+        print("began", flush=True)
+        sys.stdin.readline()
+deep()
+print("left", flush=True)
+sys.stdin.readline()
+"""
+    process = run("handled", source)
+    data = json.loads(flightlog("stacks", "handled", "-o", "json")[0])
+    (python,) = data["processes"]
+    (told,) = [stack for stack in python["stacks"] if stack["by"] == "faulthandler"]
+    assert "in deep" in told["text"]
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"left\n"
+    data = json.loads(flightlog("stacks", "handled", "-o", "json")[0])
+    assert [stack["by"] for stack in data["processes"][0]["stacks"] if stack["by"] == "faulthandler"] == []
+    assert process.poll() is None, "nobody sent it a signal that would end it"
