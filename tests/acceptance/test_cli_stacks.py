@@ -126,12 +126,13 @@ def test_what_is_not_there(run, flightlog):
 
 def test_our_own_signal_handler_offers_its_stacks_until_it_is_left(run, flightlog):
     source = """
-import flightlog, sys
+import flightlog, os, signal, sys
 def deep():
     with flightlog.EnhancedSignalHandler(stacks=True):
         print("began", flush=True)
         sys.stdin.readline()
 deep()
+signal.signal(signal.SIGUSR1, lambda *_: os._exit(9))  # it means something else from here on
 print("left", flush=True)
 sys.stdin.readline()
 """
