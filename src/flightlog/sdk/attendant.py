@@ -1,5 +1,7 @@
 """The thread that attends to a process which was asked to stop: it begins with the first signal and goes with the process.
 
+It begins earlier where the main thread is about to wait for other threads without end: see `EnhancedSignalHandler._leave_early`.
+
 A signal handler may do next to nothing. This thread does the rest beside the main one: puts the signal on record, watches the deadlines of cleanup
 callbacks, and when the main thread does not come back from one, or does not come to a third signal, runs what is left and ends the process.
 Owns: that. Leaves signals and dispositions to `signals`. Never raises.
@@ -27,17 +29,22 @@ NUDGES = 20
 
 
 class Attendant:
-    """Attends to the handler *owner*; woken by bytes in *fd*: 0 from ourselves, else the number of a signal that arrived."""
+    """Attends to the handler *owner*; woken by bytes in *fd*: 0 from ourselves, else the number of a signal that arrived.
 
-    def __init__(self, owner: EnhancedSignalHandler, fd: int) -> None:
+    *arrived*: how many signals came before anybody looked at *fd*.
+    """
+
+    def __init__(self, owner: EnhancedSignalHandler, fd: int, arrived: int = 1) -> None:
         self._owner, self._fd = owner, fd
         self._pid = os.getpid()
-        self._told = 0
+        self._told = self._number = 0
         self._sent: dict[int, int] = {}  # pokes of ours whose bytes are still to come, by number
-        self._arrived = 1  # signals from outside that the kernel brought; the first one began this thread
-        self._requests, self._last = 1, time.monotonic()  # the same without mere repeats
+        self._arrived = arrived  # signals from outside that the kernel brought
+        self._requests = arrived  # the same without mere repeats
+        self._last = time.monotonic() if arrived else float("-inf")
         self._nudges = self._nudge_at = self._end_at = self._stuck_at = 0.0
         self._stuck: Callback | None = None
+        self._telling = _thread.allocate_lock()
         self._gone = _thread.allocate_lock()  # locked while the thread is there
 
     def start(self) -> None:
@@ -71,10 +78,15 @@ class Attendant:
                 self._count(os.read(self._fd, 64))
 
     def tell(self) -> None:
-        """Put each signal on record, once."""
-        while self._told < self._owner.count:
-            self._told += 1
-            self._owner.put_on_record(self._told)
+        """Put each signal on record, once, in order, and before what the caller records next; from any thread."""
+        alone = self._telling.acquire(True, GRACE_SECONDS)  # bounded: a handler may have interrupted this very function
+        try:
+            while self._told < self._owner.count:
+                self._told += 1
+                self._owner.put_on_record(self._told)
+        finally:
+            if alone:
+                self._telling.release()
 
     def _count(self, data: bytes) -> None:
         now = time.monotonic()
@@ -84,7 +96,7 @@ class Attendant:
             if self._sent.get(number):
                 self._sent[number] -= 1
                 continue
-            self._arrived += 1
+            self._arrived, self._number = self._arrived + 1, number
             self._nudges, self._nudge_at = 0, now + NUDGE_SECONDS
             if now - self._last >= self._owner.debounce:
                 self._requests += 1
@@ -133,8 +145,9 @@ class Attendant:
     def _poke(self) -> None:
         """Let the main thread's handler be called, and its system call return."""
         owner = self._owner
-        number = owner.number_to_poke()
-        owner.poked = number
+        number = owner.number_to_poke(self._number)
+        if owner.count or number != self._number:
+            owner.poked = number  # otherwise it is the very signal that came, and is to be taken for it
         self._sent[number] = self._sent.get(number, 0) + 1
         try:
             signal.pthread_kill(owner.main_thread, number)

@@ -99,6 +99,14 @@ def before_threads(function: Callable[[], object]) -> None:
             pass
 
 
+def threads_are_left() -> bool:
+    """Tell whether the interpreter will wait for threads at its end. For the main thread."""
+    threading = sys.modules.get("threading")
+    return threading is not None and any(
+        not one.daemon and one is not threading.main_thread() for one in threading.enumerate()
+    )
+
+
 def main_thread_has_ended() -> bool:
     """Tell whether the program is over but for other threads, which the interpreter waits for. What is raised there is printed and ignored."""
     threading = sys.modules.get("threading")

@@ -24,8 +24,8 @@ from . import stop_records as said
 from .attendant import Attendant
 from .cleanup import OVERRAN, SKIPPED, Callback, Cleanup, Interruption
 from .stacks import Reporter
-from .stop_records import name_of
-from .wake import Pipe
+from .stop_records import name_of, number_of
+from .wake import Pipe, wait_in_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class EnhancedSignalHandler:
         debounce: float = 0.1,
     ) -> None:
         self.signal = self.count = 0
-        self.problems: list[str] = []
+        self.problems = ["no such signal: %r" % (one,) for one in signals if not number_of(one)]
         self.cleanup = Cleanup()
         self.overran: Callback | None = None  # by the attendant: this one is to be left
         self.poked = 0  # by the attendant, with this signal
@@ -84,7 +84,7 @@ class EnhancedSignalHandler:
         self.debounce, self._last = debounce, 0.0
         self.main_thread = 0
         self.finished = False
-        self.numbers = frozenset(number for number in map(self._number, signals) if number)
+        self.numbers = frozenset(map(number_of, signals)) - {0}
         self._deadline, self._interrupt, self._reraise, self._stacks = deadline, interrupt, reraise, stacks
         self._before: dict[int, Any] = {}  # what we stand for at this moment
         self._found: dict[int, Any] = {}  # what was there, also when we have given it back
@@ -94,7 +94,7 @@ class EnhancedSignalHandler:
         self._replaced: dict[str, str] = {}
         self._stopped: Pipe | None = None
         self._wake: Pipe | None = None
-        self._attendant: Attendant | None = None
+        self.attendant: Attendant | None = None
         self._reporter: Reporter | None = None
         self._reported: set[str] = set()
 
@@ -136,7 +136,10 @@ class EnhancedSignalHandler:
     def wait(self, timeout: float | None = None) -> bool:
         """Block until somebody asks the program to stop, at most *timeout* seconds; return `stopping`. For any thread."""
         if self._stopped is not None and not self.count:
-            self._stopped.wait(timeout)
+            if self._wake is not None and self.attendant is None and _thread.get_ident() == self.main_thread:
+                wait_in_main(self, self._stopped, self._wake, timeout)
+            else:
+                self._stopped.wait(timeout)
         return self.count > 0
 
     def fileno(self) -> int:
@@ -190,13 +193,6 @@ class EnhancedSignalHandler:
         atexit.unregister(self._leave)
 
     # -- installing ---------------------------------------------------------------------------------------------------
-
-    def _number(self, wanted: int | str) -> int:
-        try:
-            return int(getattr(signal, wanted)) if isinstance(wanted, str) else int(signal.Signals(wanted))
-        except (AttributeError, ValueError, TypeError):
-            self.problems.append("no such signal: %r" % (wanted,))
-            return 0
 
     def _install(self) -> None:
         self._pid, self.main_thread = os.getpid(), _thread.get_ident()
@@ -284,14 +280,21 @@ class EnhancedSignalHandler:
         self.signal = number
         if self._stopped is not None and self._wake is not None:
             self._stopped.notify()
-            self._wake.watch_signals()
-            self._attendant = Attendant(self, self._wake.reader)
-            self._attendant.start()
+            self._attend(self._wake, arrived=1)
 
-    def number_to_poke(self) -> int:
-        """Return the signal for the attendant to wake the main thread by: rather one that nobody is sending."""
+    def _attend(self, wake: Pipe, arrived: int) -> None:
+        if self.attendant is None:
+            wake.drain()
+            wake.watch_signals()
+            self.attendant = Attendant(self, wake.reader, arrived)
+            self.attendant.start()
+        else:
+            wake.notify()
+
+    def number_to_poke(self, sent: int) -> int:
+        """Return the signal for the attendant to wake the main thread by: rather one that nobody is sending, as somebody did with *sent*."""
         ours = [number for number in self._before if signal.getsignal(number) == self._ours]
-        return next((number for number in ours if number != self.signal), self.signal)
+        return next((number for number in ours if number not in (self.signal, sent)), self.signal or sent)
 
     def _as_before(self, number: int, frame: FrameType | None, stop: bool = False) -> None:
         """Do what the handler before us did. *stop*: let the main thread leave what it does, where the default was to end."""
@@ -307,8 +310,8 @@ class EnhancedSignalHandler:
 
     def _end_now(self, number: int) -> None:
         self.signal = number
-        if self._attendant is not None:
-            self._attendant.tell()
+        if self.attendant is not None:
+            self.attendant.tell()
         self.report()
         resignal.flush_soon()
         resignal.die(number)
@@ -316,10 +319,15 @@ class EnhancedSignalHandler:
     # -- leaving ------------------------------------------------------------------------------------------------------
 
     def _leave_early(self) -> None:
-        """Run the callbacks before Python waits for threads, if anybody asked."""
+        """Run the callbacks before Python waits for threads, if anybody asked; if not, see to it that a signal wakes it from that.
+
+        One that comes just before it goes to sleep would not be noticed until the last thread has ended, which may wait for that very signal.
+        """
         self._late = True
         if self.count:
             self._leave()
+        elif self._wake is not None and self._pid == os.getpid() and resignal.threads_are_left():
+            self._attend(self._wake, arrived=0)
 
     def _leave(self) -> None:
         """Run the callbacks if anybody asked, and give the signals back. Never raises."""
@@ -341,8 +349,8 @@ class EnhancedSignalHandler:
         if self._wake is not None and self._stopped is not None:
             self._stopped.notify()  # who waits
             self._wake.notify()  # the attendant's last look
-            if self._attendant is not None:
-                self._attendant.join()
+            if self.attendant is not None:
+                self.attendant.join()
             if not self.count:
                 self._stopped.close()
                 self._wake.close()
@@ -357,8 +365,8 @@ class EnhancedSignalHandler:
         self.cleanup.run(self._notify)
         if self.cleanup.taken:  # the attendant runs the rest, and ends the process
             time.sleep(sum(callback.deadline for callback in self.cleanup.callbacks) + 5)
-        if self._attendant is not None:
-            self._attendant.tell()
+        if self.attendant is not None:
+            self.attendant.tell()
         self.report()
 
     def _notify(self) -> None:

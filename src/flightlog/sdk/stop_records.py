@@ -31,6 +31,14 @@ def name_of(number: int) -> str:
         return "signal %d" % number
 
 
+def number_of(wanted: int | str) -> int:
+    """Return the number of a signal that is named, or numbered; 0 if there is none."""
+    try:
+        return int(getattr(signal, wanted)) if isinstance(wanted, str) else int(signal.Signals(wanted))
+    except (AttributeError, ValueError, TypeError):
+        return 0
+
+
 def describe(handler: Any) -> str:
     """Return what `signal.getsignal` returned in words: a dotted name."""
     if handler in (signal.SIG_DFL, signal.SIG_IGN):

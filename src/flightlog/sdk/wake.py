@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 
 from ..journal import birth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .signals import EnhancedSignalHandler
 
 
 class Pipe:
@@ -40,12 +45,21 @@ class Pipe:
         except OSError:  # full: somebody is being woken already
             pass
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait until the reader's end is readable, for at most *timeout* seconds."""
+    def wait(self, timeout: float | None, other: Pipe | None = None) -> None:
+        """Wait until the reader's end, or that of *other*, is readable, for at most *timeout* seconds."""
         try:
             poll = select.poll()
-            poll.register(self.reader, select.POLLIN)
+            for pipe in (self, other or self):
+                poll.register(pipe.reader, select.POLLIN)
             poll.poll(None if timeout is None else int(max(0.0, min(timeout, 2e6)) * 1000))
+        except OSError:
+            pass
+
+    def drain(self) -> None:
+        """Take out what is in it."""
+        try:
+            while os.read(self.reader, 4096):
+                pass
         except OSError:
             pass
 
@@ -73,3 +87,23 @@ class Pipe:
         self.stop_watching()
         for fd in (self.reader, self._writer):
             birth.close_ours(fd, {self._inode} if self._inode else set())
+
+
+def wait_in_main(owner: EnhancedSignalHandler, stopped: Pipe, wake: Pipe, timeout: float | None) -> None:
+    """Wait in the main thread until *stopped* is readable, for at most *timeout* seconds.
+
+    Notices also a signal that comes just before the system call goes to sleep, or that the kernel gives to another thread: neither ends it.
+    """
+    wake.watch_signals()
+    until = None if timeout is None else time.monotonic() + timeout
+    try:
+        while not owner.count:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left < 0:
+                break
+            stopped.wait(left, wake)
+            if owner.attendant is None:
+                wake.drain()
+    finally:
+        if owner.attendant is None:
+            wake.stop_watching()
