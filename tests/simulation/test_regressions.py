@@ -199,6 +199,33 @@ HISTORIES = {
             ["agent_rounds", {"agent": 0, "count": 3}],
         ],
     ),
+    "a second new database, behind one that had been told of a gap and had no rows": (
+        (0, 5, 500),
+        [
+            ["interrupt_append", {"calls": 0, "inner": ["rotate", {"program": 0}], "program": 0}],
+            ["wait", {"seconds": 100.0}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            ["new_empty_database", {}],
+            ["power_cut", {}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            ["second_agent", {}],
+            ["new_empty_database", {}],
+        ],
+    ),
+    "a second new database, and the agent that told the first of its gap was killed by then": (
+        (0, 5, 500),
+        [
+            ["interrupt_append", {"calls": 0, "inner": ["rotate", {"program": 0}], "program": 0}],
+            ["wait", {"seconds": 100.0}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            ["new_empty_database", {}],
+            ["power_cut", {}],
+            ["stop_agent_at", {"agent": 0, "calls": "commit", "inner": None, "seconds": 1.5, "spare": False}],
+            ["second_agent", {}],
+            ["agent_rounds", {"agent": 0, "count": 2}],
+            ["new_empty_database", {}],
+        ],
+    ),
 }
 
 

@@ -318,8 +318,15 @@ class Agent:
                 "records": lost.records,
             }
             write_notice(self._spool or identity.spool_dir(), records.STORE_REGRESSED, message, data)
+            gaps = [known.behind(step.position(), step.gap) for step, known in lost.steps]
+            self._hint.write_down(
+                gaps, sink.store_id
+            )  # before: whoever dies in between, the next store that is a new one has to hear of them
             declare(sink, lost, time.time_ns())
             self._hint.forget()
+            self._hint.begin(sink.store_id, sink.place)
+            for known in gaps:
+                self._hint.note(known)
         self._hint.begin(sink.store_id, sink.place)
 
     def _drop_sink(self) -> None:

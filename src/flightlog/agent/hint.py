@@ -28,13 +28,35 @@ FOLDER, LAST = "acknowledged", "last"
 
 
 class Known(NamedTuple):
-    """What was acknowledged of one writer. `run` and `pipeline` are those of its birth, empty when not known."""
+    """What was acknowledged of one writer.
+
+    Attributes:
+        run: that of its birth, like `pipeline`; empty when not known.
+        gap: how many records that store knows to be missing: another one, behind it, lacks these, too, and has no word of them.
+        gap_at: (segno, offset) of the position by which it was told the last of them.
+    """
 
     writer: str
     kind: str
     run: str
     pipeline: str
     position: Position
+    gap: int = 0
+    gap_at: tuple[int, int] = (0, 0)
+
+    def behind(self, position: Position, gap: int) -> Known:
+        """Return what is known once the store has been told of a *gap* before *position*."""
+        return self._replace(position=position, gap=gap, gap_at=position[:2])
+
+    def with_gap_of(self, before: Known | None) -> Known:
+        """Return it with the gap that was known *before*, if it has none: an agent that began anew in between did not remember it."""
+        if before is None or self.gap or not before.gap:
+            return self
+        return self._replace(gap=before.gap, gap_at=before.gap_at)
+
+    def missing_behind(self, position: Position) -> int:
+        """Return how many records a store that is at *position* only lacks, if nothing of the writer can be shipped again."""
+        return max(0, self.position.seq - position.seq) + (self.gap if position[:2] < self.gap_at else 0)
 
 
 class Hint:
@@ -54,10 +76,14 @@ class Hint:
         self._read_last()
 
     def note(self, known: Known) -> None:
-        """Remember an acknowledged position."""
+        """Remember an acknowledged position; a gap in it is one more."""
+        if known.gap:
+            known = known._replace(gap_at=known.position[:2])
         before = self._known.pop(known.writer, None)
         if before is not None and not known.run:
             known = known._replace(run=before.run, pipeline=before.pipeline)
+        if before is not None and before.gap:
+            known = known._replace(gap=before.gap + known.gap, gap_at=max(before.gap_at, known.gap_at))
         self._known[known.writer] = known
         self._changed = True
 
@@ -106,15 +132,17 @@ class Hint:
 
         What cannot be written now (a full disk is a reason to remove files) is written the next time.
         """
-        with self._removing:
-            self._remove(writers)
+        self.write_down([self._known[writer] for writer in writers if writer in self._known], self.store)
 
-    def _remove(self, writers: Iterable[str]) -> None:
-        if self.store:
+    def write_down(self, known: Iterable[Known], store: str) -> None:
+        """Write down what `removed` is to return, and which store it is about; on the disk when this returns, if that can be."""
+        with self._removing:
+            self._write_down(known, store)
+
+    def _write_down(self, known: Iterable[Known], store: str) -> None:
+        if store:
             self._unwritten += [
-                json.dumps(dict(_as_json(self._known[writer]), store=self.store, place=self.place)) + "\n"
-                for writer in writers
-                if writer in self._known
+                json.dumps(dict(_as_json(item), store=store, place=self.place)) + "\n" for item in known
             ]
         if not self._unwritten:
             return
@@ -145,7 +173,7 @@ class Hint:
                 data = _parsed(line)
                 known = _from_json(data) if data.get("place") == self.place else None
                 if known is not None:
-                    found[known.writer] = known
+                    found[known.writer] = known.with_gap_of(found.get(known.writer))
         return found
 
     def _make_folder(self) -> None:
@@ -193,26 +221,30 @@ class Hint:
         self.store, self.place = str(data.get("store", "")), str(data.get("place", ""))
         writers = data.get("writers")
         for item in [
-            *(line for line in lines if line.get("place") == self.place),
+            *(line for line in lines if (line.get("store"), line.get("place")) == (self.store, self.place)),
             *(writers if isinstance(writers, list) else []),
         ]:
             known = _from_json(item)
             before = self._known.get(known.writer) if known is not None else None
             if known is not None and (before is None or before.position < known.position):
-                self._known[known.writer] = known
+                self._known[known.writer] = known.with_gap_of(before)
 
 
 def _as_json(known: Known) -> dict[str, Any]:
-    return {"w": known.writer, "k": known.kind, "r": known.run, "p": known.pipeline, "at": list(known.position)}
+    data = {"w": known.writer, "k": known.kind, "r": known.run, "p": known.pipeline, "at": list(known.position)}
+    if known.gap:
+        data["gap"] = [known.gap, *known.gap_at]
+    return data
 
 
 def _from_json(data: Any) -> Known | None:
     try:
         position = Position(*data["at"])
-        if not all(isinstance(value, int) for value in position):
+        gap, segno, offset = data.get("gap", (0, 0, 0))
+        if not all(isinstance(value, int) for value in (*position, gap, segno, offset)):
             return None
-        return Known(str(data["w"]), str(data["k"]), str(data["r"]), str(data["p"]), position)
-    except (KeyError, TypeError):
+        return Known(str(data["w"]), str(data["k"]), str(data["r"]), str(data["p"]), position, gap, (segno, offset))
+    except (KeyError, TypeError, ValueError):
         return None
 
 

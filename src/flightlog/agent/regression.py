@@ -51,7 +51,9 @@ def recognise(sink: Sink, hint: Hint, found: dict[str, Files]) -> Regression | N
     newest = {known.writer: known for known in hint.newest()}
     if not renewed and not _behind(sink, list(newest.values())):
         return None
-    behind = _behind(sink, list({**hint.removed(), **newest}.values()))
+    removed = hint.removed()
+    newest = {writer: known.with_gap_of(removed.get(writer)) for writer, known in newest.items()}
+    behind = _behind(sink, list({**removed, **newest}.values()))
     if not behind:
         return None  # it has everything: what is remembered here is older than the last time this was looked at
     steps = []
@@ -105,7 +107,7 @@ def _declared(known: Known, position: Position, files: Files | None) -> Step | N
     if files is None or retained is None:
         step.segno, step.offset = max(known.position[:2], position[:2])
         step.n, step.closed = max(known.position.n, position.n), True
-        step.gap = max(0, known.position.seq - position.seq)
+        step.gap = known.missing_behind(position)
         return step
     step.segno, step.offset = retained, 0
     if known.kind == CAPTURE:

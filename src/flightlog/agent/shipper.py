@@ -253,7 +253,7 @@ class Shipper:
         tail = self._tails[step.writer]
         tail.position = step.position()
         if self._hint is not None and step.moved:
-            self._hint.note(Known(step.writer, tail.kind, tail.run, tail.pipeline, tail.position))
+            self._hint.note(Known(step.writer, tail.kind, tail.run, tail.pipeline, tail.position, step.gap))
         if step.moved:  # to the end of the queue: a batch may be full before everybody was read
             self._tails[step.writer] = self._tails.pop(step.writer)
         if step.closed:
