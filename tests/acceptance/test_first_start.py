@@ -128,3 +128,10 @@ def test_who_comes_after_one_that_was_killed_while_making_it(home):
             process.resume()
     out, err = begin.communicate(timeout=60)
     assert (begin.returncode, out, err) == (0, b"", b"no run matches\n")
+
+
+def test_a_home_with_a_line_break_is_refused_with_its_name(tmp_path):
+    home = str(tmp_path / "two\nlines")
+    _, err = Command("", home)("logs", code=3)
+    assert f"cannot be kept in {os.path.join(home, 'pg')!r}: there is a line break in the path" in err
+    assert "set FLIGHTLOG_HOME" in err

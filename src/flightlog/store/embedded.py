@@ -91,6 +91,11 @@ class EmbeddedServer:
         """
         if running_dsn(self.home):
             return self._dsn(pg_programs.account())
+        if "\n" in self.folder:
+            raise EmbeddedError(  # the server's own postmaster.pid gives a line to each path
+                f"the embedded PostgreSQL cannot be kept in {self.folder!r}: there is a line break in the path",
+                "set FLIGHTLOG_HOME to a directory without one, or use a server of your own: FLIGHTLOG_DSN",
+            )
         account = pg_programs.account()
         try:
             return self._start(account, fast)
