@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KEEPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
 BEGIN_SECONDS, RECORD_SECONDS = 5.0, 5.0
+UNRECORDED = "keeper and shim were killed: it runs on, unrecorded, and its output goes nowhere"
 _CWD, _EXEC = b"c", b"e"
 
 
@@ -44,7 +45,7 @@ class Attempt:
         recorder: the keeper's argument list.
         waited: the process whose end is the attempt's.
         child: `waited` is a child of ours.
-        exec_errno, problem: why the command could not be executed.
+        exec_errno, problem: why the command could not be executed; or that it runs unrecorded.
         oom_before: OOM kills in its memory cgroup when it began.
     """
 
@@ -79,6 +80,8 @@ def adopt(found: dict[str, Any]) -> Attempt | None:
     for pid, start in ((one.keeper, one.keeper_start), (one.pid, one.start)):
         one.waited = pidfd.find(pid, start) if start else None
         if one.waited is not None and one.waited.alive():
+            if one.keeper not in (0, pid):
+                one.problem = UNRECORDED
             return one
         one.close()
     return None

@@ -104,7 +104,7 @@ class Caretaker:
         found = attempt.adopt(kept.process) or self._marked()
         if found is not None and found.waited is not None and found.waited.alive():
             self.attempt = found
-            kept.process = found.as_json()
+            kept.process, kept.problem = found.as_json(), found.problem or kept.problem
             self._tree.recorder = found.recorder
             self._tree.roots = {found.pid, found.keeper} - {0}
             self._act(self.machine.adopt(kept.frozen, self.program.grace_s))
@@ -158,6 +158,7 @@ class Caretaker:
                 for name in ("stdout.log", "stderr.log"):
                     outfile.rotate(self.folder.file(name), self.program.max_bytes, self.program.backups)
             self._save()
+        self._ears.close()
 
     def _end(self) -> None:
         """SIGTERM has come: the machine goes down, a service manager stops us, or a controller has no room to write its intent."""
@@ -211,7 +212,7 @@ class Caretaker:
                 one.close()
                 one.waited, one.keeper = command, 0
                 one.child = _is_child(command.pid)
-                self.keeping.process = one.as_json()
+                self.keeping.process, self.keeping.problem = one.as_json(), attempt.UNRECORDED
                 return
         self._ended(one, status)
 
