@@ -93,3 +93,22 @@ def test_a_keeper_that_nobody_reaps_does_not_pass_for_a_living_one(kept):
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_what_a_dead_command_has_left_is_not_taken_for_it(kept):
+    """Caretaker and keeper are killed; the shim ends the command, but a child goes on, and with it the shim that reads its output."""
+    body = "if os.fork() == 0: os.setsid(); time.sleep(1000)\nprint('ready', flush=True)\ntime.sleep(1000)"
+    first = kept.keep.start_process("api", kept.counting(body), daemon_mode=True)
+    wait_until(lambda: kept.output("api"))
+    keeper = kept.folder("api").read("state.json")["process"]["keeper"]
+    (shim,) = [pid for pid in recorders(kept, "api") if pid != keeper]
+    kept.kill_caretaker("api")
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: not alive(first) and kept.folder("api").read("record.json"), what="the shim to end the command")
+    assert alive(shim)
+    end = kept.status("api")
+    assert end["verdict"] not in (None, "unknown"), end  # as the shim has put it on record
+    wait_until(lambda: len(kept.starts()) == 2, what="it to be started again")
+    found = kept.await_state("api", "running")
+    assert found["pid"] == kept.starts()[1] and not alive(shim)
+    assert kept.keep.stop_process("api") and not any(map(alive, kept.starts()))

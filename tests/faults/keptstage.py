@@ -12,8 +12,8 @@ import subprocess
 import sys
 
 from flightlog import identity
-from flightlog.errors import FlightlogError
-from flightlog.process import family, pidfd
+from flightlog.errors import NotFound
+from flightlog.process import care, family, pidfd
 from flightlog.process.controller import ProcessController
 from flightlog.process.enhanced import EnhancedProcessController
 from flightlog.process.restart import Policy
@@ -281,14 +281,24 @@ class Stage:
         subprocess.run(["tmux", "-S", self.socket, "kill-server"], env=self.scene.env(), capture_output=True)
         wait_until(lambda: tmux is None or not identity.process_alive(*tmux), what="tmux to be gone")
         for name in KINDS:  # a caretaker that a killed caller had started may be on its way still, and what it was told comes after our stop
+            wait_until(lambda: not self._arriving(name), 90, f"caretakers of {name} to begin: {self._arriving(name)}")
             wait_until(lambda: self._ended(name), 90, f"the end of {name}: {self.state(name)}")
+
+    def _arriving(self, name):
+        """Caretakers that have not got the lock yet, or are about to leave without it."""
+        folder = StateDir(self.scene.home, name)
+        holder = (folder.holder() or {}).get("pid")
+        words = os.fsencode(care.CARETAKER), os.fsencode(folder.path)
+        return [
+            pid for pid in family.snapshot() if pid != holder and all(word in family.arguments(pid) for word in words)
+        ]
 
     def _ended(self, name):
         try:
             if not self.keeps[name].stop_process(name, timeout=1.0):
                 return False
-        except FlightlogError:
-            return not StateDir(self.scene.home, name).exists()
+        except NotFound:  # no caller has lived long enough to start it
+            pass
         return StateDir(self.scene.home, name).holder() is None and not self.left(name)
 
     def left(self, name):

@@ -40,6 +40,7 @@ def stage(own_scene, monkeypatch):
     one.close()
 
 
+@pytest.mark.slow
 def test_some_kills_of_anyone(stage):
     """The slice that runs in `make test`."""
     campaign(stage, 10)
@@ -70,6 +71,7 @@ def campaign(stage, kills):
         stage.end()
     scene.tally.add(kills=sum(hits.values()))
     scene.tally.notes.append("kills: " + ", ".join(f"{number} {what}" for what, number in sorted(hits.items())))
+    assert not LONG or set(hits) == set(SHARES), f"{where}: not everything was hit: {hits}"
     stage.check_witnesses(where)
     found = scene.check(names=[*pipelines.names, *(f"{n}-{p}" for n in SETTLED for p in stage.copies(n)[-1:])])
     assert found.good, where

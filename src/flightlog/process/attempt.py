@@ -242,6 +242,15 @@ class Starter:
         found = self._folder.read("record.json") if one.run else {}
         return found if found.get("run") == one.run else {}
 
+    def await_record(self, one: Attempt, tree: family.Tree) -> None:
+        """Wait until it is there, or nobody of *tree* is left to write it: a shim whose keeper was killed does a moment later."""
+        deadline = time.monotonic() + RECORD_SECONDS
+        while one.run and not self.record(one) and time.monotonic() < deadline:
+            members = tree.members(marked=True, recorders=True)
+            if not any(family.is_recorder(member.pid, one.recorder) for member in members):
+                return
+            time.sleep(0.01)
+
 
 def _hear(one: Attempt, errors: int) -> None:
     """Wait until the command is executed, or could not be."""
