@@ -313,4 +313,12 @@ MUTANTS = [
         [("process/family.py", "for _ in range(20):", "for _ in range(1):")],
         "tests/unit/process/test_family.py::test_who_is_forked_between_look_and_kill_is_killed_as_well",
     ),
+    Mutant(
+        "what a dead command has left passes for the command",
+        [
+            ("process/caretaker.py", 'if known.get("start") and (self', 'if known.get("none") and (self'),
+            ("process/caretaker.py", "return None if found is not None and self._starter.record(found) else found", "return found"),
+        ],
+        "tests/acceptance/test_kept_unrecorded.py::test_what_a_dead_command_has_left_is_not_taken_for_it",
+    ),
 ]  # fmt: skip

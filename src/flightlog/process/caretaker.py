@@ -102,6 +102,9 @@ class Caretaker:
             self._rest(wanted)
             return
         self._tree.recorder = list(kept.process.get("recorder") or ())
+        gone = attempt.Attempt()
+        gone.pid, gone.run = int(kept.process.get("pid") or 0), str(kept.process.get("run") or "")
+        gone.recorder = self._tree.recorder
         found = attempt.adopt(kept.process) or self._marked()
         if found is not None and found.waited is not None and found.waited.alive():
             self.attempt = found
@@ -110,12 +113,9 @@ class Caretaker:
             self._tree.roots = {found.pid, found.keeper} - {0}
             self._act(self.machine.adopt(kept.frozen, self.program.grace_s))
         elif kept.phase in (machine.RUNNING, machine.LINGERING, *_CLEARING) or (
-            kept.phase == machine.STARTING and self._tree.members(marked=True)
+            kept.phase == machine.STARTING and (self._starter.record(gone) or self._tree.members(marked=True))
         ):
             self.machine.adopt(kept.frozen, self.program.grace_s)
-            gone = attempt.Attempt()
-            gone.pid, gone.run = int(kept.process.get("pid") or 0), str(kept.process.get("run") or "")
-            gone.recorder = self._tree.recorder
             self._starter.await_record(gone, self._tree)
             self._ended(gone, None)
         elif kept.phase == machine.WAITING:
