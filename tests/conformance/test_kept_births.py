@@ -11,44 +11,45 @@ from flightlog.errors import FlightlogError
 from flightlog.process import care
 from waiting import wait_until
 
-# A real caretaker but for this: it is killed as soon as the attempt's pid is on disk.
+# A real caretaker but for this: it is killed at one moment of a start.
 KILLED = """
 import os, signal, sys, time
 sys.path.append({source!r})
-from flightlog.process import beginning, caretaker
+from flightlog.process import attempt, beginning, caretaker
+moment = {moment!r}
+
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 class Killed(caretaker.Caretaker):
     def _known(self, one):
         super()._known(one)
-        if {after!r}:
-            return
-        if {stopped!r}:
+        if moment == "stopped":
             os.kill(one.pid, signal.SIGSTOP)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if moment in ("known", "stopped"):
+            end()
 
-    def _spawn(self):
-        start = self._starter.start
-        def killed(*given):
-            one = start(*given)
-            while {after!r} and not self._starter.record(one):
-                time.sleep(0.01)
-            if {after!r}:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return one
-        self._starter.start = killed
-        super()._spawn()
+class Starter(attempt.Starter):
+    def find_command(self, one):
+        while moment == "ended" and not self.record(one):
+            time.sleep(0.01)
+        end()
 
 beginning.Caretaker = Killed
+attempt.Starter = Starter
 beginning.main(sys.argv[1:])
 """
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(flightlog.__file__)))
 
 
-def born(kept, monkeypatch, stopped=False, after=False, body="time.sleep(1000)", **options):
-    """Start `job` by a caretaker that is killed before the word, or *after* the end that it has not seen; return the pid on disk."""
+def born(kept, monkeypatch, moment, body="time.sleep(1000)", **options):
+    """Start `job` by a caretaker that is killed; return the pid on disk.
+
+    *moment*: the pid is `known`; the same, and who waits for the word is `stopped`; the word is `given`; the command has `ended`.
+    """
     path = os.path.join(kept.home, "killed.py")
     with open(path, "w") as file:
-        file.write(KILLED.format(source=SOURCE, stopped=stopped, after=after))
+        file.write(KILLED.format(source=SOURCE, moment=moment))
     with monkeypatch.context() as patch:
         patch.setattr(care, "CARETAKER", path)
         with pytest.raises(FlightlogError):
@@ -59,7 +60,7 @@ def born(kept, monkeypatch, stopped=False, after=False, body="time.sleep(1000)",
 
 
 def test_without_the_word_nothing_is_executed(kept, monkeypatch):
-    waits = born(kept, monkeypatch, daemon_mode=True)
+    waits = born(kept, monkeypatch, "known", daemon_mode=True)
     wait_until(lambda: not alive(waits), what="the child to end by itself")
     assert kept.starts() == []
     kept.keep.list_processes()
@@ -72,7 +73,7 @@ def test_without_the_word_nothing_is_executed(kept, monkeypatch):
 def test_who_waits_for_the_word_holds_the_lock(kept, monkeypatch):
     """Nobody else begins, or takes it for the command, before it has ended: that it ends is no success of a job, which has not run yet."""
     monkeypatch.setattr(care, "ANSWER_SECONDS", 0.5)  # what stands still keeps the answer's pipe open
-    waits = born(kept, monkeypatch, stopped=True)
+    waits = born(kept, monkeypatch, "stopped")
     try:
         assert kept.folder("job").holder() is not None and kept.folder("job").take() == -1
         assert kept.keep.list_processes()[0]["state"] == "starting"
@@ -90,7 +91,15 @@ def test_a_job_that_ended_within_its_start_is_not_run_again(kept, monkeypatch):
     """The state still says that it starts, but its end is on record."""
     if kept.kind == "plain":
         pytest.skip("who keeps no record cannot know")
-    born(kept, monkeypatch, after=True, body="sys.exit(0)")
+    born(kept, monkeypatch, "ended", body="sys.exit(0)")
     kept.keep.list_processes()
     found = kept.await_state("job", "succeeded", "running", "backoff")
     assert (found["state"], found["verdict"]) == ("succeeded", "ok") and len(kept.starts()) == 1
+
+
+def test_the_command_s_own_pid_is_found_after_a_start_that_nobody_has_seen_through(kept, monkeypatch):
+    born(kept, monkeypatch, "given", daemon_mode=True)
+    (pid,) = wait_until(kept.starts)
+    found = kept.status("job")
+    assert (found["state"], found["pid"]) == ("running", pid)
+    assert kept.keep.stop_process("job") and kept.starts() == [pid] and not alive(pid)

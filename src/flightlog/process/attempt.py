@@ -171,8 +171,8 @@ class Starter:
         os.close(word)
         _hear(one, errors)
         os.close(errors)
-        if recorded and not one.problem:
-            self._find_command(one)
+        if not one.problem:
+            self.find_command(one)
         return one
 
     def _become(self, command: list[str], outputs: list[int], go: tuple[int, int], errors: tuple[int, int]) -> NoReturn:
@@ -208,8 +208,10 @@ class Starter:
         finally:
             os._exit(126)
 
-    def _find_command(self, one: Attempt) -> None:
-        """Find the command's own process below its keeper, or in its record when it has ended already."""
+    def find_command(self, one: Attempt) -> None:
+        """Find the command's own process below its keeper, or in its record when it has ended already; where it is known, do nothing."""
+        if not one.keeper or one.pid != one.keeper:
+            return
         deadline = time.monotonic() + BEGIN_SECONDS
         tree = family.Tree("", one.recorder)
         tree.roots = {one.keeper}

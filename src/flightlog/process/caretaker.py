@@ -108,6 +108,7 @@ class Caretaker:
         found = attempt.adopt(kept.process) or self._marked()
         if found is not None and found.waited is not None and found.waited.alive():
             self.attempt = found
+            self._starter.find_command(found)
             kept.process, kept.problem = found.as_json(), found.problem or kept.problem
             self._tree.recorder = found.recorder
             self._tree.roots = {found.pid, found.keeper} - {0}
