@@ -240,10 +240,25 @@ class Stage:
                 self._records[who] = self._records.get(who, 0) + 1
         return self._records.get(f"{name}-{pid}", 0)
 
+    def _look(self, name):
+        """Any look gives it a caretaker."""
+        if StateDir(self.scene.home, name).holder() is None:
+            self.keeps[name].list_processes()
+
+    def replaced(self, kind, name, victim):
+        """Whether what was kept or kept it knows that *victim* has gone."""
+        self._look(name)
+        state = self.state(name)
+        process = state.get("process") or {}
+        if kind == "caretaker":
+            return (state.get("caretaker") or {}).get("pid") != victim[0]
+        if kind == "shim":  # its keeper takes over, without a word to the caretaker
+            return not identity.process_alive(*victim)
+        return process.get({"command": "pid"}.get(kind, kind)) != victim[0]
+
     def running(self, name, since):
         """The pid of the copy of *name* that runs, is kept, is the last that began, and has logged since; *since*: `marks()` before."""
-        if StateDir(self.scene.home, name).holder() is None:
-            self.keeps[name].list_processes()  # any look gives it a caretaker
+        self._look(name)
         state, copies = self.state(name), self.copies(name)
         process = state.get("process") or {}
         pid = process.get("pid")

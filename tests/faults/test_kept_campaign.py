@@ -85,10 +85,10 @@ def _any(stage):
 def blow(stage, kinds, hits, where):
     """Kill one of each of *kinds* at nearly the same moment; wait until all that was hit is well again."""
     scene = stage.scene
-    before, copies = stage.marks(), {name: stage.copies(name)[-1:] for name in SETTLED}
+    copies = {name: stage.copies(name)[-1:] for name in SETTLED}
     said = {who: stage.calls(who) for who in ("caller", "tmux")}
     stored = count(scene)
-    hit, alone = set(), len(kinds) == 1
+    hit, alone = {}, len(kinds) == 1
     for kind in kinds:
         name = stage.chance.choice(SETTLED if stage.chance.random() < 0.8 else ["asked"])
         moment = time.monotonic() + stage.chance.choice(
@@ -99,8 +99,12 @@ def blow(stage, kinds, hits, where):
         if not stage.kill(victim):
             continue  # the blow before has got it
         hits[kind] += 1
-        hit.add((kind, name))
+        hit[kind, name] = victim
+    before = stage.marks()
     again(stage, hit, said, where)
+    for (kind, name), victim in hit.items():
+        if name in SETTLED:  # the old copy may still log while what its death follows from is dead already
+            wait_until(lambda: stage.replaced(kind, name, victim), DEADLINE, f"a new {kind} of {name}: {where}")
     settle(stage, before, {name for kind, name in hit if name in SETTLED}, where)
     for kind, name in hit:
         if alone and kind in ("caretaker", "shim") and name in SETTLED:
