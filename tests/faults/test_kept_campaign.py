@@ -179,7 +179,9 @@ def judge_remains(stage, where):
 
     def remains():
         known = family.snapshot()
+        # A zombie whose parent has died is the init process's to reap, which may take its time.
         ours = [pid for pid, start in stage.seen if pid in known and known[pid].start == start]
+        ours = [pid for pid in ours if known[pid].state not in "ZX" or known[pid].ppid != 1]
         # What bears this home, whoever it was: the server's own children have an environment without it.
         ours += [
             pid
