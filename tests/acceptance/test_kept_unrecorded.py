@@ -88,7 +88,7 @@ def test_a_keeper_that_nobody_reaps_does_not_pass_for_a_living_one(kept):
         assert identity.process_state(keeper) == "Z" and alive(first)
         found = kept.status("api")
         assert (found["state"], found["pid"]) == ("running", first) and said(kept)
-        assert kept.starts() == [first]
+        assert kept.starts() == [first] and kept.folder("api").read("state.json")["process"]["keeper"] == 0
         assert kept.keep.stop_process("api") and not alive(first)
     finally:
         parent.kill()

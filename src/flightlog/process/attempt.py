@@ -81,7 +81,7 @@ def adopt(found: dict[str, Any]) -> Attempt | None:
         one.waited = pidfd.find(pid, start) if start else None
         if one.waited is not None and one.waited.alive():
             if one.keeper not in (0, pid):
-                one.problem = UNRECORDED
+                one.keeper, one.keeper_start, one.problem = 0, 0, UNRECORDED
             return one
         one.close()
     return None

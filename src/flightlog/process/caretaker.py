@@ -217,8 +217,8 @@ class Caretaker:
 
     def _waited_ended(self, one: attempt.Attempt, status: int | None) -> None:
         """The process whose end is the attempt's has ended; but a keeper that was killed with its shim leaves the command running."""
+        self._starter.await_record(one, self._tree)
         if one.keeper and one.waited is not None and one.waited.pid == one.keeper and one.pid != one.keeper:
-            self._starter.await_record(one, self._tree)
             command = pidfd.find(one.pid, one.start) if one.start and not self._starter.record(one) else None
             if command is not None and command.alive():
                 one.close()
