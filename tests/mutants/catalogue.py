@@ -293,4 +293,32 @@ MUTANTS = [
         [("agent/shipper.py", "                    self.unreadable[tail.writer] = why(problem)\n                    continue\n", "                    raise\n")],
         "tests/simulation/test_isolation.py::test_a_bad_sector_holds_up_one_writer_only",
     ),
+    Mutant(
+        "an attempt goes on without its caretaker's word",
+        [("process/attempt.py", 'if os.read(go[0], 1) != b"!":', "if os.read(go[0], 1) is None:")],
+        "tests/conformance/test_kept_births.py::test_without_the_word_nothing_is_executed",
+    ),
+    Mutant(
+        "a keeper that nobody reaps passes for a living one",
+        [("process/attempt.py", "if one.waited is not None and one.waited.alive():", "if one.waited is not None:")],
+        "tests/acceptance/test_kept_unrecorded.py::test_a_keeper_that_nobody_reaps_does_not_pass_for_a_living_one",
+    ),
+    Mutant(
+        "the end of keeper and shim passes for the command's",
+        [("process/caretaker.py", "if command is not None and command.alive():", "if False:")],
+        "tests/acceptance/test_kept_unrecorded.py::test_what_lost_its_recorders_is_kept_as_one_copy",
+    ),
+    Mutant(
+        "a tree is looked at once while it is killed",
+        [("process/family.py", "for _ in range(20):", "for _ in range(1):")],
+        "tests/unit/process/test_family.py::test_who_is_forked_between_look_and_kill_is_killed_as_well",
+    ),
+    Mutant(
+        "what a dead command has left passes for the command",
+        [
+            ("process/caretaker.py", 'if known.get("start") and (self', 'if known.get("none") and (self'),
+            ("process/caretaker.py", "return None if found is not None and self._starter.record(found) else found", "return found"),
+        ],
+        "tests/acceptance/test_kept_unrecorded.py::test_what_a_dead_command_has_left_is_not_taken_for_it",
+    ),
 ]  # fmt: skip

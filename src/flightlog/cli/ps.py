@@ -63,6 +63,8 @@ def _table(found: list[dict[str, Any]], paint: output.Paint) -> None:
             continue
         one = found[number - 1]
         output.say(paint(line, _SIGNS.get(one["state"], ("!", "red"))[1]))
+        if one["problem"]:
+            output.say(f"   {output.one_line(one['problem'])}")
         for text in one["survivors"]:
             output.say(f"   still there: {output.one_line(text)}")
 

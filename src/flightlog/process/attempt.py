@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KEEPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
 BEGIN_SECONDS, RECORD_SECONDS = 5.0, 5.0
+UNRECORDED = "keeper and shim were killed: it runs on, unrecorded, and its output goes nowhere"
 _CWD, _EXEC = b"c", b"e"
 
 
@@ -44,7 +45,7 @@ class Attempt:
         recorder: the keeper's argument list.
         waited: the process whose end is the attempt's.
         child: `waited` is a child of ours.
-        exec_errno, problem: why the command could not be executed.
+        exec_errno, problem: why the command could not be executed; or that it runs unrecorded.
         oom_before: OOM kills in its memory cgroup when it began.
     """
 
@@ -79,6 +80,8 @@ def adopt(found: dict[str, Any]) -> Attempt | None:
     for pid, start in ((one.keeper, one.keeper_start), (one.pid, one.start)):
         one.waited = pidfd.find(pid, start) if start else None
         if one.waited is not None and one.waited.alive():
+            if one.keeper not in (0, pid):
+                one.keeper, one.keeper_start, one.problem = 0, 0, UNRECORDED
             return one
         one.close()
     return None
@@ -168,8 +171,8 @@ class Starter:
         os.close(word)
         _hear(one, errors)
         os.close(errors)
-        if recorded and not one.problem:
-            self._find_command(one)
+        if not one.problem:
+            self.find_command(one)
         return one
 
     def _become(self, command: list[str], outputs: list[int], go: tuple[int, int], errors: tuple[int, int]) -> NoReturn:
@@ -205,8 +208,10 @@ class Starter:
         finally:
             os._exit(126)
 
-    def _find_command(self, one: Attempt) -> None:
-        """Find the command's own process below its keeper, or in its record when it has ended already."""
+    def find_command(self, one: Attempt) -> None:
+        """Find the command's own process below its keeper, or in its record when it has ended already; where it is known, do nothing."""
+        if not one.keeper or one.pid != one.keeper:
+            return
         deadline = time.monotonic() + BEGIN_SECONDS
         tree = family.Tree("", one.recorder)
         tree.roots = {one.keeper}
@@ -238,6 +243,15 @@ class Starter:
         """Return what the keeper has put on record of its end; empty when it has not."""
         found = self._folder.read("record.json") if one.run else {}
         return found if found.get("run") == one.run else {}
+
+    def await_record(self, one: Attempt, tree: family.Tree) -> None:
+        """Wait until it is there, or nobody of *tree* is left to write it: a shim whose keeper was killed does a moment later."""
+        deadline = time.monotonic() + RECORD_SECONDS
+        while one.run and not self.record(one) and time.monotonic() < deadline:
+            members = tree.members(marked=True, recorders=True)
+            if not any(family.is_recorder(member.pid, one.recorder) for member in members):
+                return
+            time.sleep(0.01)
 
 
 def _hear(one: Attempt, errors: int) -> None:

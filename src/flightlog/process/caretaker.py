@@ -101,17 +101,23 @@ class Caretaker:
                 self.machine.outcome = machine.FAILED
             self._rest(wanted)
             return
+        self._tree.recorder = list(kept.process.get("recorder") or ())
+        gone = attempt.Attempt()
+        gone.pid, gone.run = int(kept.process.get("pid") or 0), str(kept.process.get("run") or "")
+        gone.recorder = self._tree.recorder
         found = attempt.adopt(kept.process) or self._marked()
         if found is not None and found.waited is not None and found.waited.alive():
             self.attempt = found
-            kept.process = found.as_json()
+            self._starter.find_command(found)
+            kept.process, kept.problem = found.as_json(), found.problem or kept.problem
             self._tree.recorder = found.recorder
             self._tree.roots = {found.pid, found.keeper} - {0}
             self._act(self.machine.adopt(kept.frozen, self.program.grace_s))
-        elif kept.phase in (machine.RUNNING, machine.LINGERING, *_CLEARING):
+        elif kept.phase in (machine.RUNNING, machine.LINGERING, *_CLEARING) or (
+            kept.phase == machine.STARTING and (self._starter.record(gone) or self._tree.members(marked=True))
+        ):
             self.machine.adopt(kept.frozen, self.program.grace_s)
-            gone = attempt.Attempt()
-            gone.pid, gone.run = int(kept.process.get("pid") or 0), str(kept.process.get("run") or "")
+            self._starter.await_record(gone, self._tree)
             self._ended(gone, None)
         elif kept.phase == machine.WAITING:
             self._act(self.machine.wait(max(0.0, kept.next_at - rate.boottime())))
@@ -130,8 +136,14 @@ class Caretaker:
             self._act(self.machine.rest(self.machine.outcome))
 
     def _marked(self) -> attempt.Attempt | None:
-        """Return what bears our mark: the state may be lost, the process is not."""
-        return attempt.recognise(self._tree.members(marked=True), self.folder.file("record.json"))
+        """Return what bears our mark: the state may be lost, or older than the command; the process is not."""
+        known = self.keeping.process
+        if known.get("start") and (self.keeping.phase != machine.STARTING or known.get("pid") != known.get("keeper")):
+            return None  # the command has ended: what it has left is no command
+        found = attempt.recognise(self._tree.members(True, recorders=True), self.folder.file("record.json"))
+        if found is not None and known.get("start"):  # its keeper was killed: a shim that lives ends the command
+            self._starter.await_record(found, self._tree)
+        return None if found is not None and self._starter.record(found) else found
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -158,6 +170,7 @@ class Caretaker:
                 for name in ("stdout.log", "stderr.log"):
                     outfile.rotate(self.folder.file(name), self.program.max_bytes, self.program.backups)
             self._save()
+        self._ears.close()
 
     def _end(self) -> None:
         """SIGTERM has come: the machine goes down, a service manager stops us, or a controller has no room to write its intent."""
@@ -204,25 +217,16 @@ class Caretaker:
 
     def _waited_ended(self, one: attempt.Attempt, status: int | None) -> None:
         """The process whose end is the attempt's has ended; but a keeper that was killed with its shim leaves the command running."""
+        self._starter.await_record(one, self._tree)
         if one.keeper and one.waited is not None and one.waited.pid == one.keeper and one.pid != one.keeper:
-            self._await_record(one)
             command = pidfd.find(one.pid, one.start) if one.start and not self._starter.record(one) else None
             if command is not None and command.alive():
                 one.close()
                 one.waited, one.keeper = command, 0
                 one.child = _is_child(command.pid)
-                self.keeping.process = one.as_json()
+                self.keeping.process, self.keeping.problem = one.as_json(), attempt.UNRECORDED
                 return
         self._ended(one, status)
-
-    def _await_record(self, one: attempt.Attempt) -> None:
-        """A shim whose keeper was killed writes the record a moment later."""
-        deadline = time.monotonic() + attempt.RECORD_SECONDS
-        while not self._starter.record(one) and time.monotonic() < deadline:
-            members = self._tree.members(marked=True, recorders=True)
-            if not any(family.is_recorder(member.pid, one.recorder) for member in members):
-                return
-            time.sleep(0.01)
 
     def _ended(self, one: attempt.Attempt, status: int | None) -> None:
         """Judge the end and go on by policy."""

@@ -57,6 +57,10 @@ class Ears:
         self.messages = self._listener.read() if self._listener.fd in ready else []
         return stranger in ready
 
+    def close(self) -> None:
+        """Nothing is kept any more: leave no socket behind. Never raises."""
+        self._listener.close()
+
 
 def _drain(fd: int) -> bytes:
     data = b""

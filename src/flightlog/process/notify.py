@@ -57,6 +57,17 @@ class Listener:
             said.append(parse(data))
         return said
 
+    def close(self) -> None:
+        """Remove the socket. Never raises."""
+        if self._socket is None:
+            return
+        try:
+            os.unlink(self.path)
+        except OSError:
+            pass
+        self._socket.close()
+        self._socket, self.fd, self.path = None, -1, ""
+
 
 def parse(data: bytes) -> dict[str, str]:
     """Return the assignments of one message that mean something here."""
