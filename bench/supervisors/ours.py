@@ -36,14 +36,17 @@ class Flightlog(System):
     def pipeline(self):
         return os.path.basename(self.folder)
 
+    def prepare(self, program, env):
+        self.out = self.path("out")
+        for _ in range(program.warm):
+            self.launch({**env, "BENCH_WARM": "1"}).wait()
+
     def start(self, program, env):
         self.env, self.why, self.out = env, {}, self.path("out")
         if program.action == "hang" and has("stacks"):
             with open(self.path("config.yml"), "w") as file:
                 file.write("hang:\n  after: 3s\n  kill: true\n  kill_after: 1s\n")
             env["FLIGHTLOG_CONFIG"] = self.path("config.yml")
-        for _ in range(program.warm):
-            self.launch({**env, "BENCH_WARM": "1"}).wait()
         self.kept = program.action == "stop" and has("start")
         return self.launch(env)
 

@@ -87,9 +87,11 @@ class System:
 
     def run(self, program, mark):
         """Run *program* once and return its Outcome."""
-        began = time.monotonic()
         self.command = causes.command(program, self.folder)
-        controller = self.start(program, self.environment(mark))
+        env = self.environment(mark)
+        self.prepare(program, env)
+        began = time.monotonic()
+        controller = self.start(program, env)
         try:
             if program.action:
                 until(lambda: program.last in self.output())
@@ -107,6 +109,9 @@ class System:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         return self.outcome(words, seconds, sum(not self.owns(line) for line in left.values()))
+
+    def prepare(self, program, env):
+        """Do what has to be done before the time begins to run."""
 
     def act(self, program, mark, controller):
         if program.action == "stop":
