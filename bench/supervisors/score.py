@@ -18,9 +18,10 @@ failed assertion), a peer's log. An exit status or a signal counts for everybody
 timeout's 124). *Kept*: the program's last output, of the burst all of it, is in what the system stores. *Left*: processes of the program that were there after
 the system had been told to end. *Seconds*: from the start, or from what was done to the program, to the words, the system's own start and `flightlog why` included; of the programs that were not left to hang."""
 SETUP = """How they were run. supervisord with stopasgroup and killasgroup; circus with stop_children and an `after_reap` hook that logs the exit code it is given (its own log says
-"reaping process" only); honcho with PYTHONUNBUFFERED. flightlog by `flightlog run`, by `flightlog start` where it has to stop or keep a program, without an agent. For the programs that hang `hang.after: 3s` and
-`hang.kill` were set for flightlog; the peers have no such setting for programs that send them no heartbeats, so these rows show a feature and not a race. A traceback is in the output that all of them keep, and a
-person will read it there: "no" means that the system does not say it. Where nobody outside can know better (a pipe in a shell without pipefail, 256 as an exit status), `ok` is right for everybody."""
+"reaping process" only); honcho with PYTHONUNBUFFERED, and stopped by SIGINT, as Ctrl-C does it. flightlog by `flightlog run`, by `flightlog start` where it has to stop or keep a program, without an agent. For the programs that hang `hang.after: 3s` and
+`hang.kill` were set for flightlog; the peers have none for programs that send them no heartbeats (circus's resource_watcher can restart what uses less CPU than a minimum, hung or idle alike; it was not used), so
+these rows show a feature and not a race. A traceback is part of the output, and a person will read it there: "no" means that the system does not say it.
+What supervisord starts inherits SIGPIPE and SIGXFSZ ignored, so that programs 16 and 53 end with an exit status there, of which it speaks the truth. Where nobody outside can know better (a pipe in a shell without pipefail, 256 as an exit status), `ok` is right for everybody."""
 
 
 def judge(program, system, found):
@@ -71,6 +72,8 @@ def section(record):
     marks, systems = record["marks"], record["systems"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     parts = [f"{versions}; {record['seconds'] / 60:.0f} minutes. {_load(record)}", _sums(marks, systems)]
+    if not record["whole"]:
+        parts[0] += f" Not a whole run: {len({mark['program'] for mark in marks})} programs of {record['programs']}."
     if any(mark["system"] == "flightlog" for mark in marks):
         parts.append(_ours([mark for mark in marks if mark["system"] == "flightlog"]))
     if record["survival"]:

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+from bench import results
+from bench.supervisors import __main__ as again
 from bench.supervisors import causes, score
 from bench.supervisors.record import Record
 from bench.supervisors.system import Outcome
@@ -65,6 +67,25 @@ def test_section_is_made_of_the_record_alone_and_claims_what_it_holds(tmp_path, 
     assert "kept whole by flightlog, supervisord, circus." in section
     assert "| circus | talks | 1 | 0 of 9 lines | 2 | 1 |" in section
     assert "no memory cgroup can be made" in section
+
+
+def test_record_is_written_into_the_results_when_it_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    monkeypatch.setenv("FLIGHTLOG_BENCH_RECORD", str(path))
+    monkeypatch.setattr(results, "PATH", str(tmp_path / "RESULTS.md"))
+    monkeypatch.setattr("sys.argv", ["supervisors", str(path)])
+    record = Record(SYSTEMS, {}, {}, 1)
+    record.facts.update(when="2026-01-02T03:04:05+00:00", machine="a machine of old")
+    record.facts["marks"] = [score.judge(NAMED["02"], system, outcome()) for system in SYSTEMS]
+    record.write()
+    with pytest.raises(SystemExit):
+        again.main()
+    assert not (tmp_path / "RESULTS.md").exists()
+    record.facts["whole"] = True
+    record.write()
+    assert again.main() == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "Measured 2026-01-02 03:04 UTC on a machine of old." in text and "| 02 exit 3 |" in text
 
 
 def test_every_pattern_is_one_and_every_verdict_a_word_of_ours():
