@@ -74,6 +74,8 @@ def section(record):
     parts = [f"{versions}; {record['seconds'] / 60:.0f} minutes. {_load(record)}", _sums(marks, systems)]
     if not record["whole"]:
         parts[0] += f" Not a whole run: {len({mark['program'] for mark in marks})} programs of {record['programs']}."
+    if record.get("note"):  # by hand, into the record
+        parts[0] += f" {record['note']}"
     if any(mark["system"] == "flightlog" for mark in marks):
         parts.append(_ours([mark for mark in marks if mark["system"] == "flightlog"]))
     if record["survival"]:
