@@ -2,6 +2,7 @@
 #   make demo   a real pipeline, killed half way, on the embedded PostgreSQL        make test   every test
 #   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
 #   make faults the long fault campaign and simulation   make mutants the rules of delivery, broken one at a time
+#   make bench-supervisors   some sixty deaths under flightlog, supervisord, circus and honcho (ten minutes)
 #   make dev    all of the above installed, plus hooks
 SHELL := /bin/bash
 .ONESHELL:
@@ -22,7 +23,7 @@ PYTEST_ARGS ?=
 
 .PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject
 help:
-	@sed -n '2,5p' Makefile
+	@sed -n '2,6p' Makefile
 
 $(VENV)/.base: pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then echo "Error: no Python 3.11 or newer found." >&2; echo "Try: apt install python3 python3-venv, or make PYTHON=/path/to/python3.11" >&2; exit 1; fi
@@ -114,4 +115,4 @@ dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(BIN)/pre-commit install
 
 clean:
-	rm -rf .venv .venv-newest .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-peers .mypy_cache .ruff_cache .hypothesis

@@ -31,10 +31,10 @@ def machine():
     return f"{model}, {cores} cores, {platform.system()} {platform.release()}, {python}"
 
 
-def wrapped(name, title, body, when=None):
-    """Return a section with its markers."""
+def wrapped(name, title, body, when=None, where=None):
+    """Return a section with its markers; *when* (UTC) and on which machine it was measured, if not now and here."""
     when = when or datetime.datetime.now(datetime.timezone.utc)
-    said = f"Measured {when:%Y-%m-%d %H:%M} UTC on {machine()}."
+    said = f"Measured {when:%Y-%m-%d %H:%M} UTC on {where or machine()}."
     return f"<!-- {name} -->\n## {title}\n\n{said}\n\n{body.strip()}\n<!-- /{name} -->\n"
 
 
@@ -47,7 +47,7 @@ def replaced(text, name, section):
     return HEAD + "".join("\n" + found[known] for known in names)
 
 
-def write(name, title, body):
+def write(name, title, body, when=None, where=None):
     """Put a section's Markdown into the file."""
     try:
         with open(PATH) as file:
@@ -55,7 +55,7 @@ def write(name, title, body):
     except FileNotFoundError:
         text = ""
     with open(PATH + ".new", "w") as file:
-        file.write(replaced(text, name, wrapped(name, title, body)))
+        file.write(replaced(text, name, wrapped(name, title, body, when, where)))
     os.replace(PATH + ".new", PATH)
 
 

@@ -1,13 +1,15 @@
 """Head to head: what flightlog, supervisord, circus and honcho say about some sixty deaths, what they keep, and what becomes of a program without them.
 
-`make bench-supervisors`; the peers are installed into an environment of their own. FLIGHTLOG_BENCH_PROGRAMS=part of a name,... and
-FLIGHTLOG_BENCH_SYSTEMS=name,... run a part. Owns: the section's order. Leaves programs to `causes`, systems to `ours` and `peers`, marks to `score`, the
-death of a supervisor itself to `survival`.
+`make bench-supervisors`; the peers are installed into an environment of their own. FLIGHTLOG_BENCH_PROGRAMS=part of a name,... ("survival" for
+that part) and FLIGHTLOG_BENCH_SYSTEMS=name,... run a part, which is printed only. Every run leaves its record (FLIGHTLOG_BENCH_RECORD, else bench-supervisors.json here);
+`python -m bench.supervisors RECORD` makes the section of it again. Owns: the order of a run. Leaves programs to `causes`, systems to `ours` and `peers`,
+marks to `score`, the death of a supervisor itself to `survival`.
 """
 
-import json
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,9 +19,10 @@ TITLE = "Supervisors"
 
 def run():
     """Return the section; None without peers, or for a part, which is printed only."""
-    from . import causes, score, survival
+    from . import causes, score
     from .ours import FLIGHTLOG, Flightlog
-    from .peers import Circus, Honcho, Supervisord
+    from .peers import Circus, Honcho, Supervisord, versions
+    from .record import Record
 
     peers = os.environ.get("FLIGHTLOG_BENCH_PEERS", "")
     if not peers:
@@ -29,35 +32,54 @@ def run():
     programs = [one for one in causes.PROGRAMS if chosen("PROGRAMS", one.name)]
     lacking = {one.name: causes.missing(one) for one in programs if causes.missing(one)}
     programs = [one for one in programs if one.name not in lacking]
+    record = Record([one.name for one in systems], versions(peers), lacking, len(programs))
     folder = tempfile.mkdtemp(prefix="flightlog-bench-")
     os.chmod(folder, 0o711)
-    marks, died = [], []
+    before = signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # what it started is ended first
     try:
-        for program in programs:
-            for system in systems:
-                place = os.path.join(folder, system.name, program.name)
-                os.makedirs(place)
-                found = system(place, peers).run(program, f"{os.getpid()}-{system.name}-{program.name}")
-                marks.append(score.Mark(program, system.name, found))
-                print(marks[-1].line(), file=sys.stderr, flush=True)
-        for system in systems if chosen("PROGRAMS", "survival") else ():
-            died.append(survival.trial(system, os.path.join(folder, system.name), peers))
-            print(died[-1], file=sys.stderr, flush=True)
+        _deaths(record, systems, programs, folder, peers)
+        if chosen("PROGRAMS", "survival"):
+            _survival(record, systems, folder, peers)
+        record.facts["whole"] = len(systems) == 4 and not os.environ.get("FLIGHTLOG_BENCH_PROGRAMS")
+        record.write()
     finally:
+        signal.signal(signal.SIGTERM, before)
         home = os.path.join(folder, "flightlog", "home")
         subprocess.run([*FLIGHTLOG, "down"], env={**os.environ, "FLIGHTLOG_HOME": home}, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
-        if os.path.isdir(causes.CGROUP):
+        with contextlib.suppress(OSError):
             os.rmdir(causes.CGROUP)
-    record = os.environ.get("FLIGHTLOG_BENCH_RECORD")
-    if record:
-        with open(record, "w") as file:
-            json.dump([mark.facts() for mark in marks], file, indent=1)
-    whole = len(systems) == 4 and len(programs) + len(lacking) == len(causes.PROGRAMS) and died
-    section = score.section(marks, died, lacking, [system.name for system in systems])
-    if not whole:
+    section = score.section(record.facts)
+    if not record.facts["whole"]:
         print(section)
-    return section if whole else None
+        return None
+    return section
+
+
+def _deaths(record, systems, programs, folder, peers):
+    from . import score
+
+    for number, program in enumerate(programs, 1):
+        record.look()
+        for system in systems:
+            place = os.path.join(folder, system.name, program.name)
+            os.makedirs(place)
+            found = system(place, peers).run(program, f"{os.getpid()}-{system.name}-{program.name}")
+            record.facts["marks"].append(score.judge(program, system.name, found))
+            print(f"{number}/{len(programs)}", score.line(record.facts["marks"][-1]), file=sys.stderr, flush=True)
+        record.write()
+
+
+def _survival(record, systems, folder, peers):
+    from . import survival
+
+    for system in systems:
+        for row in survival.trials(system, os.path.join(folder, system.name), peers):
+            record.facts["survival"].append(row)
+            print("survival", row, file=sys.stderr, flush=True)
+            record.write()
 
 
 def chosen(what, name):

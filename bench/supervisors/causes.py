@@ -1,7 +1,8 @@
 """The fault programs of `programs/`: how each dies, what may and must not be said of it, and what a supervisor without our words would have to say.
 
 Owns: the table, and making a program's command (C is compiled once). A cause counts as named by a peer when its own words (log, state) match `told`: an
-exit status or a signal where that is the true cause, nothing where it only is the trace of one. Where the truth has two names, both are in `right`.
+exit status or a signal where that is the true cause, or where a convention gives the number one meaning (78 by sysexits.h, 127 and 128 + n of a shell,
+124 of timeout); nothing where it only is the trace of one. Where the truth has two names, both are in `right`.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from dataclasses import dataclass
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs")
-CGROUP = "/sys/fs/cgroup/memory/flightlog-bench"
+CGROUP = f"/sys/fs/cgroup/memory/flightlog-bench-{os.getpid()}"
 LAST = "last word"
 NOBODY = r"(?!)"  # no words that a peer has
 OOM = r"(?i)\boom\b|out of memory"
@@ -31,6 +32,7 @@ class Program:
         never: verdicts that must not even be guessed.
         action: what is done to it from outside after its last word: kill, term, stop, or hang (the supervisor is given time to notice).
         last: what its kept output has to hold.
+        least: how many characters its kept output has to have.
         command: arguments, where they are not those of its kind of file.
         warm: how many times it ran well before.
     """
@@ -42,6 +44,7 @@ class Program:
     never: tuple = ()
     action: str = ""
     last: str = LAST
+    least: int = 0
     command: tuple = ()
     warm: int = 0
 
@@ -49,13 +52,18 @@ class Program:
     def name(self):
         return self.file.partition(".")[0]
 
+    @property
+    def numeric(self):
+        """Whether the exit status or the signal says it."""
+        return "exit status" in self.told or "exit code" in self.told
+
 
 def exits(code):
     return rf"exit status {code}\b|exit code {code}\b|\(rc={code}\)|returncode {code}\b|status: ?{code}\b"
 
 
 def signalled(name, number):
-    return rf"{name}\b|signal {number}\b|rc=-{number}\b"
+    return rf"terminated by {name}\b|signal {number}\b|\(rc=-{number}\)|exit code -{number}\b"
 
 
 def failed(code):
@@ -88,26 +96,26 @@ PROGRAMS = [
     Program("21_double_free.c", ("abort",), signalled("SIGABRT", 6), mentions="free"),
     Program("22_stack_overflow.c", ("native-crash",), signalled("SIGSEGV", 11)),
     Program("23_recursion.py", ("python-exception",), NOBODY, mentions="RecursionError"),
-    Program("24_crash_in_shell.sh", ("native-crash",), signalled("SIGSEGV", 11)),
+    Program("24_crash_in_shell.sh", ("native-crash",), exits(139)),
     Program("25_killed_by_stranger", ("stopped-outside",), signalled("SIGKILL", 9), never=KILLERS, action="kill"),
     Program("26_asked_by_stranger", ("stopped-outside",), signalled("SIGTERM", 15), never=KILLERS, action="term"),
     Program("27_stopped", ("stopped-by-us",), r"(?i)stopp(?:ed|ing)|sending SIGTERM", action="stop"),
     Program(
         "28_ignores_term.py",
         ("stopped-by-us",),
-        r"(?i)killing .* with SIGKILL|sending SIGKILL|SIGKILL",
+        rf"with SIGKILL|sending SIGKILL|{signalled('SIGKILL', 9)}",
         never=("oom-cgroup", "oom-host"),
         action="stop",
     ),
-    Program("29_not_found", ("exec-failure",), MISSING, last="", command=("/nonexistent/program",)),
-    Program("30_not_executable.txt", ("exec-failure",), r"(?i)not executable|permission|EACCES", last=""),
+    Program("29_not_found", ("exec-failure",), f"{MISSING}|{exits(127)}", last="", command=("/nonexistent/program",)),
+    Program("30_not_executable.txt", ("exec-failure",), f"(?i)not executable|permission|EACCES|{exits(126)}", last=""),
     Program(
         "31_bad_interpreter.run",
         ("exec-failure",),
-        r"(?i)interpreter|can't find|not found|no such file|cannot find",
+        f"{MISSING}|interpreter|{exits(127)}",
         last="",
     ),
-    Program("32_not_found_in_shell.sh", ("exec-failure",), NOBODY, mentions="no-such-program"),
+    Program("32_not_found_in_shell.sh", ("exec-failure",), exits(127), mentions="no-such-program"),
     Program("33_script_missing", ("exec-failure",), NOBODY, last="", command=(sys.executable, "/nonexistent.py")),
     Program("34_usage.py", ("config-error",), NOBODY),
     # A text and exit 2: nobody outside can be sure that its settings were the matter.
@@ -128,9 +136,9 @@ PROGRAMS = [
     Program("49_daemon.py", ("ok",), exits(0)),
     Program("50_zombies.py", *failed(3), never=("stopped-outside",)),
     Program("51_no_line_end.sh", *failed(6)),
-    Program("52_burst.py", *failed(7)),
+    Program("52_burst.py", *failed(7), least=400_009),
     Program("53_broken_pipe.c", ("collateral",), signalled("SIGPIPE", 13)),
-    Program("54_deadline", ("deadline",), NOBODY, command=("timeout", "1", sys.executable, "{sleeps}")),
+    Program("54_deadline", ("deadline",), exits(124), command=("timeout", "1", sys.executable, "{sleeps}")),
     Program("55_deadlock.py", ("hang-killed",), r"(?i)\bhang|\bhung|no progress|watchdog", action="hang"),
     Program("56_waits_for_input.py", ("hang-killed",), r"(?i)\bhang|\bhung|no progress|watchdog", action="hang"),
     Program("57_oom_cgroup.sh", ("oom-cgroup",), OOM, never=("oom-host", "stopped-by-us")),

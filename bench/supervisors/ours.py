@@ -23,6 +23,7 @@ def has(command):
 
 class Flightlog(System):
     name = "flightlog"
+    kept = False
 
     def environment(self, mark):
         self.home = os.path.join(os.path.dirname(self.folder), "home")
@@ -35,24 +36,28 @@ class Flightlog(System):
     def pipeline(self):
         return os.path.basename(self.folder)
 
+    def prepare(self, program, env):
+        self.out = self.path("out")
+        for _ in range(program.warm):
+            self.launch({**env, "BENCH_WARM": "1"}).wait()
+
     def start(self, program, env):
         self.env, self.why, self.out = env, {}, self.path("out")
         if program.action == "hang" and has("stacks"):
             with open(self.path("config.yml"), "w") as file:
                 file.write("hang:\n  after: 3s\n  kill: true\n  kill_after: 1s\n")
             env["FLIGHTLOG_CONFIG"] = self.path("config.yml")
-        for _ in range(program.warm):
-            self.launch({**env, "BENCH_WARM": "1"}).wait()
         self.kept = program.action == "stop" and has("start")
         return self.launch(env)
 
     def launch(self, env):
-        begin = ["start", "--no-restart", "--grace", "3s", self.pipeline] if self.kept else ["run", "-n", self.pipeline]
+        begin = ["run", "-n", self.pipeline]
+        if self.kept:
+            once = [] if self.restarts else ["--no-restart"]
+            begin = ["start", *once, "--grace", "3s", self.pipeline]
         with open(self.out, "wb") as out:
             command = [*FLIGHTLOG, *begin, "--", *self.command]
             return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder)
-
-    kept = False
 
     def ask(self, *arguments):
         done = subprocess.run([*FLIGHTLOG, *arguments], env={**self.env, MARK: "none"}, capture_output=True, timeout=60)
@@ -75,13 +80,9 @@ class Flightlog(System):
             self.ask("stop", self.pipeline)
         super().end(controller)
 
-    def outcome(self, seconds, left):
-        if not self.why:  # it was ended because it had not noticed anything
-            self.read_why()
+    def outcome(self, words, seconds, left):
         kept = self.ask("logs", self.pipeline, "-n", "all", "-o", "cat")
-        return Outcome(
-            self.words(), kept, seconds, left, self.why.get("verdict") or "", self.why.get("confidence") or ""
-        )
+        return Outcome(words, kept, seconds, left, self.why.get("verdict") or "", self.why.get("confidence") or "")
 
     def read_why(self):
         with contextlib.suppress(ValueError):
@@ -89,6 +90,9 @@ class Flightlog(System):
 
     def keepers(self, controller, found):
         return [pid for pid, words in found.items() if any("caretaker" in word for word in words)]
+
+    def owns(self, arguments):
+        return any("/flightlog/process/" in word for word in arguments) or arguments[1:3] == FLIGHTLOG[1:]
 
     def stop(self, controller):
         if self.kept:

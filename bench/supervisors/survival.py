@@ -1,74 +1,73 @@
 """What becomes of a program when its supervisor is killed with -9 and started again.
 
-Owns: that trial and its row. The program says a numbered word five times a second. Leaves starting and ending to the systems.
+Owns: these trials and their rows: a program that says a numbered word five times a second, and one that says a word and then nothing (whoever
+writes to a pipe without a reader dies of it, the other does not). Leaves starting and ending to the systems.
 """
 
 import contextlib
 import os
 import re
 import signal
+import sys
 import time
 
-from .causes import HERE, Program
-from .ours import has
-from .system import copies, marked, until
+from .causes import HERE, LAST, Program
+from .system import copies, marked, read, until
 
-FILE = "ticks.py"
-TICKS = Program(FILE, (), "", last="tick 3", action="stop")
-
-
-class Row:
-    """What happened."""
-
-    def __init__(self, system, cells):
-        self.system, self.cells = system, cells
-
-    def row(self):
-        return f"| {self.system} | " + " | ".join(str(cell) for cell in self.cells) + " |"
-
-    __str__ = row
+SECONDS = 2
+TALKS = Program("ticks.py", (), "", last="tick 3", action="stop")
+QUIET = Program("sleeps.py", (), "", last=LAST, action="stop")
 
 
-def trial(kind, folder, peers):
-    """Return the Row of one system."""
-    if kind.name == "flightlog" and not has("start"):
-        return Row(kind.name, ["`flightlog start` is not there yet", "", "", ""])
-    mark = f"{os.getpid()}-survival-{kind.name}"
-    system = kind(os.path.join(folder, "survival"), peers)
-    system.restarts = "true"
-    system.command = [_python(), os.path.join(HERE, FILE)]
-    controller = system.start(TICKS, system.environment(mark))
+def trials(kind, folder, peers):
+    """Yield what happened, as facts: for each program; of ours once more with every process of it killed."""
+    for program in (TALKS, QUIET):
+        yield _trial(kind, folder, peers, program, False)
+        if kind.name == "flightlog":
+            yield _trial(kind, folder, peers, program, True)
+
+
+def _trial(kind, folder, peers, program, everybody):
+    name = f"survival-{program.name}{'-all' if everybody else ''}"
+    mark = f"{os.getpid()}-{name}-{kind.name}"
+    system = kind(os.path.join(folder, name), peers)
+    system.restarts = True
+    system.command = [sys.executable, os.path.join(HERE, program.file)]
+    truth = system.path("said")
+    env = {**system.environment(mark), "BENCH_TICKS": truth}
+    facts = {"system": kind.name, "everybody": everybody, "program": "talks" if program is TALKS else "is quiet"}
+    controller = system.start(program, env)
     try:
-        until(lambda: TICKS.last in system.output())
-        before = _last(system)
-        for pid in system.keepers(controller, marked(mark)):
-            os.kill(pid, signal.SIGKILL)
+        if not until(lambda: program.last in system.output(), 20):
+            return {**facts, "trouble": "it never spoke"}
+        found = marked(mark)
+        killed = system.everybody(found) if everybody else system.keepers(controller, found)
+        for pid in killed:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        before = len(_ticks(read(truth)))
         controller.wait()
-        time.sleep(2)
-        alive = len(copies(mark, FILE))
-        said = _last(system) - before
-        again = system.start(TICKS, system.environment(mark))
+        time.sleep(SECONDS)
+        said = _ticks(read(truth))[before:]
+        facts.update(killed=len(killed), alive=len(copies(mark, program.file)))
+        if program is TALKS:
+            facts.update(said=len(said), kept=len(set(said) & set(_ticks(system.output()))))
+        again = system.start(program, env)
         until(lambda: again.poll() is not None, 5)  # a start that hands over, or a refusal
-        running = len(copies(mark, FILE))
+        facts["copies"] = len(copies(mark, program.file))
         if again.poll() is None:
             system.end(again)
         else:
             system.stop(again)
-        until(lambda: not copies(mark, FILE), 3)
-        left = len(copies(mark, FILE))
+        until(lambda: not copies(mark, program.file), 3)
+        facts["left"] = len(copies(mark, program.file))
     finally:
         for pid in marked(mark):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-    return Row(kind.name, ["lives" if alive else "dead", "kept" if said >= 5 else "lost", running, left])
+    return facts
 
 
-def _python():
-    import sys
-
-    return sys.executable
-
-
-def _last(system):
-    found = re.findall(r"tick (\d+)\n", system.output())
-    return max(map(int, found), default=-1)
+def _ticks(text):
+    """Return the numbers said in *text*."""
+    return re.findall(r"tick (\d+)\n", text + "\n")

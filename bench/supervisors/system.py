@@ -12,8 +12,8 @@ import time
 
 from . import causes
 
-MARK = "FLIGHTLOG_BENCH_MARK"
-DEADLINE = 60.0
+MARK = "BENCH_MARK"  # not FLIGHTLOG_...: those are not handed on to what is kept
+DEADLINE = 30.0
 NOTICE = 20.0  # what a supervisor has to notice that nothing goes on any more
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
 
@@ -74,6 +74,7 @@ class System:
     """A supervisor. Subclasses say how to start it, when it has spoken, how it is told to stop the program, and what it kept."""
 
     name = ""
+    restarts = False  # whether a program that ends is started again
 
     def __init__(self, folder, scripts):
         self.folder, self.scripts = folder, scripts
@@ -86,9 +87,11 @@ class System:
 
     def run(self, program, mark):
         """Run *program* once and return its Outcome."""
-        began = time.monotonic()
         self.command = causes.command(program, self.folder)
-        controller = self.start(program, self.environment(mark))
+        env = self.environment(mark)
+        self.prepare(program, env)
+        began = time.monotonic()
+        controller = self.start(program, env)
         try:
             if program.action:
                 until(lambda: program.last in self.output())
@@ -96,6 +99,7 @@ class System:
                 self.act(program, mark, controller)
             until(lambda: self.spoken(controller), NOTICE if program.action == "hang" else DEADLINE)
             seconds = time.monotonic() - began
+            words = self.words()  # before it is ended: what it says of that is said of itself
             until(lambda: program.last in self.output(), 2.0)
         finally:
             self.end(controller)
@@ -104,7 +108,10 @@ class System:
         for pid in left:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        return self.outcome(seconds, len(left))
+        return self.outcome(words, seconds, sum(not self.owns(line) for line in left.values()))
+
+    def prepare(self, program, env):
+        """Do what has to be done before the time begins to run."""
 
     def act(self, program, mark, controller):
         if program.action == "stop":
@@ -124,11 +131,19 @@ class System:
             controller.wait()
 
     def keepers(self, controller, found):
-        """Return the processes that keep a program, of all that were *found* to belong to this trial."""
+        """Return the processes that start and stop a program, of all that were *found* to belong to this trial."""
         return [controller.pid]
 
-    def outcome(self, seconds, left):
-        return Outcome(self.words(), self.output(), seconds, left)
+    def owns(self, arguments):
+        """Tell whether a process with *arguments* is the system's own, and not the program's."""
+        return any(word.startswith(self.scripts + "/") for word in arguments[:3])
+
+    def everybody(self, found):
+        """Return all of its own processes of those *found*."""
+        return [pid for pid, arguments in found.items() if self.owns(arguments)]
+
+    def outcome(self, words, seconds, left):
+        return Outcome(words, self.output(), seconds, left)
 
     def path(self, name):
         return os.path.join(self.folder, name)

@@ -146,6 +146,29 @@ def test_no_memory_in_a_cgroup(tmp_path):
         os.rmdir(folder)
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="not run: there is no bash here")
+def test_neighbours_lack_of_memory_is_not_ours(tmp_path):
+    """The kernel ends a process of another cgroup for want of memory; in our script somebody kills a command by hand, and bash says which."""
+    top = "/sys/fs/cgroup/memory"
+    if not os.path.isdir(top) or not os.access(top, os.W_OK):
+        pytest.skip("not run: no memory cgroup can be made here")
+    folder = f"{top}/flightlog-test-{os.getpid()}-neighbour"
+    os.mkdir(folder)
+    try:
+        with open(f"{folder}/memory.limit_in_bytes", "w") as file:
+            file.write("60000000")
+        wait = "while [ ! -e %s ]; do sleep 0.05; done; "
+        eats = f"echo $BASHPID > {folder}/cgroup.procs; exec {PY} -c 'x = [bytearray(10**6) for n in range(400)]'"
+        neighbour = subprocess.Popen(["bash", "-c", wait % "begun" + f"( {eats} ); : > over"], cwd=tmp_path)
+        ours = ": > begun; " + wait % "over" + f"{PY} -c 'import os; os.kill(os.getpid(), 9)'; exit 1"
+        status, record = judged(["bash", "-c", ours], tmp_path / "home", tmp_path)
+        neighbour.wait(60)
+        assert (status, record["verdict"]) == (1, "exit-status"), record
+        assert record["kernel_oom"] or record["kernel_read"] is False, record
+    finally:
+        os.rmdir(folder)
+
+
 def test_who_asked_is_believed(tmp_path):
     """A stop that is on record before the signal: ours, whatever the signal."""
     from flightlog import identity

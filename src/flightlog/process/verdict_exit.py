@@ -6,6 +6,8 @@ coreutils' timeout (124). Leaves signals to `verdict_signal`. Pure; see `case` f
 
 from __future__ import annotations
 
+import re
+
 from .case import LIKELY, PROVEN, Case, Finding, describe_fault
 
 _MEMORY = frozenset(("MemoryError", "OutOfMemoryError", "_ArrayMemoryError"))
@@ -19,6 +21,7 @@ _DEGRADED_WORDS = (
     "Error in atexit",
     "Exception in callback",
 )
+_KILLED_PID = re.compile(r"(?m): line \d{1,9}: +(\d{1,9}) Killed\b")  # as bash puts it
 _BY_SHELL = {
     "SIGSEGV": "native-crash",
     "SIGBUS": "native-crash",
@@ -123,7 +126,7 @@ def _killed_inside(case: Case) -> Finding | None:
         return Finding(
             "oom-cgroup", LIKELY, ["it exited with %d after the OOM killer had struck in its memory cgroup" % code]
         )
-    others = case.listed("kernel_oom")
+    others = _of_the_killed(case, case.listed("kernel_oom"))
     if others and (case.says("Killed") or code == 137):
         own = "emory cgroup out of memory" in others[-1]
         return Finding(
@@ -139,6 +142,12 @@ def _killed_inside(case: Case) -> Finding | None:
     if name == "SIGKILL" and case.oom_kills == 0:
         return Finding("stopped-outside", LIKELY, because)
     return None
+
+
+def _of_the_killed(case: Case, kernel: list[str]) -> list[str]:
+    """Return the lines of the *kernel* on kills for want of memory that may be meant: not a neighbour's, where the shell says which process was killed."""
+    pids = _KILLED_PID.findall(case.tail)
+    return [line for line in kernel if any("Killed process %s " % pid in line for pid in pids)] if pids else kernel
 
 
 def _printed(case: Case) -> Finding | None:

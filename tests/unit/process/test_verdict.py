@@ -68,6 +68,17 @@ CASES = [
     ("oom-cgroup", "likely", left(1, tail="Killed", kernel_oom=["Memory cgroup out of memory: Killed process 9 (x)"])),
     ("oom-host", "likely", left(137, kernel_oom=["Out of memory: Killed process 9 (x)"])),
     ("exit-status", "proven", left(1, tail="Killed", kernel_oom=[])),
+    # of a neighbour in another cgroup, while the script's own command was killed by hand
+    (
+        "exit-status",
+        "proven",
+        left(1, tail="x: line 1: 8 Killed  cmd", kernel_oom=["Memory cgroup out of memory: Killed process 9 (x)"]),
+    ),
+    (
+        "oom-cgroup",
+        "likely",
+        left(1, tail="x: line 1: 9 Killed  cmd", kernel_oom=["Memory cgroup out of memory: Killed process 9 (x)"]),
+    ),
     (
         "file-limit",
         "proven",
