@@ -76,6 +76,38 @@ def test_a_job_with_limits(command):
     assert (found["recorded"], found["run"], found["exit_code"], found["restarts"]) == (False, None, 3, 0)
 
 
+def test_a_group(command):
+    def start(name, *options):
+        command("start", name, "--group", "db, api,web", *options, "--plain", "--", "sleep", "1000")
+
+    start("db")
+    start("api", "--strategy", "rest")
+    start("web", "--strategy", "one")
+    before = {name: one(command, name)["pid"] for name in ("db", "api", "web")}
+    table, _ = command("ps", COLUMNS="200")
+    assert "GROUP" in table.splitlines()[0]
+    assert [line.split("db,api,web")[0].split()[-1] for line in table.splitlines()[1:]] == ["rest:", "all:", "one:"]
+
+    def others(failed):
+        """Kill *failed*, wait until it runs again, and return who else has got another process."""
+        pids = {name: one(command, name)["pid"] for name in before}
+        os.kill(pids[failed], signal.SIGKILL)
+        wait_until(lambda: one(command, failed)["pid"] not in (None, pids[failed]), 30)
+        return pids
+
+    pids = others("web")  # one
+    assert {name: one(command, name)["pid"] for name in ("db", "api")} == {name: pids[name] for name in ("db", "api")}
+    pids = others("api")  # rest
+    wait_until(lambda: one(command, "web")["pid"] not in (None, pids["web"]), 30)
+    assert one(command, "db")["pid"] == before["db"]
+    pids = others("db")  # all
+    for name in ("api", "web"):
+        wait_until(lambda name=name: one(command, name)["pid"] not in (None, pids[name]), 30)
+    command("stop", "db", "api", "web")
+    assert "is not in its own group" in command("start", "x", "--group", "db,api", "--", "true", code=2)[1]
+    assert "needs a group" in command("start", "x", "--strategy", "all", "--", "true", code=2)[1]
+
+
 def test_run_detached(command):
     said, _ = command("run", "-d", "-n", "back fill", "--", "sh", "-c", "echo done; exit 4")
     assert said.startswith("back-fill started as process ")

@@ -244,12 +244,12 @@ class Caretaker:
         self._act(self.machine.ended(decision, not self._tree.members(marked=True)))
 
     def _take_group_along(self) -> None:
-        """Restart those of the group that its strategy names."""
+        """Restart those of the group that its strategy names and that are up; who waits for its own restart goes on waiting."""
         for name in restart.affected(self.program.strategy, self.program.group, self.program.name):
             if name != self.program.name:
                 other = type(self.folder)(os.path.dirname(os.path.dirname(self.folder.path)), name)
-                if other.exists() and other.read("intent.json").get("want") == machine.UP:
-                    other.intend(newer=True, why="restart", by="group of %s" % self.program.name)
+                if other.exists() and machine.goes_along(other.read("intent.json"), other.read("state.json")):
+                    other.intend(newer=True, why=machine.ALONG, by="group of %s" % self.program.name)
 
     # -- what is wanted -----------------------------------------------------------------------------------------------
 
@@ -260,8 +260,14 @@ class Caretaker:
         self._intent_id = self.keeping.intent = str(intent.get("id"))
         self.keeping.why, self.keeping.by = str(intent.get("why")), str(intent.get("by"))
         want = machine.DOWN if intent.get("want") == machine.DOWN else machine.UP
-        if want == machine.UP and int(intent["generation"]) > self.machine.generation:
-            self.keeping.history = restart.History()
+        if (
+            want == machine.UP
+            and int(intent["generation"]) > self.machine.generation
+            and self.keeping.why != machine.ALONG
+        ):
+            self.keeping.history = (
+                restart.History()
+            )  # a person has asked; a group whose members all fail must come to its limit
         self._act(self.machine.order(want, int(intent["generation"]), float(intent["grace_s"])))
         self._act(self.machine.freeze(bool(intent.get("frozen"))))
 
