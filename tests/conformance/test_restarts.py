@@ -116,10 +116,10 @@ def test_whom_a_member_of_a_group_takes_along(kept):
 
 def test_a_group_whose_members_all_fail_comes_to_its_limit(kept):
     """Each fails while another runs: what takes one along is no person, and starts no new count."""
-    names = ["left", "right"]
+    names, keep = ["left", "right"], kept.controller(base_s=1.0, cap_s=1.0)
     for name in names:
         body = kept.counting("time.sleep(0.2); sys.exit(9)", name)
-        kept.keep.start_process(name, body, daemon_mode=True, max_restarts=2, group=names, strategy="all")
+        keep.start_process(name, body, daemon_mode=True, max_restarts=3, group=names, strategy="all")
     for name in names:
         kept.await_state(name, "quarantined", seconds=60.0)
 

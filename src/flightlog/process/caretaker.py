@@ -260,14 +260,9 @@ class Caretaker:
         self._intent_id = self.keeping.intent = str(intent.get("id"))
         self.keeping.why, self.keeping.by = str(intent.get("why")), str(intent.get("by"))
         want = machine.DOWN if intent.get("want") == machine.DOWN else machine.UP
-        if (
-            want == machine.UP
-            and int(intent["generation"]) > self.machine.generation
-            and self.keeping.why != machine.ALONG
-        ):
-            self.keeping.history = (
-                restart.History()
-            )  # a person has asked; a group whose members all fail must come to its limit
+        anew = want == machine.UP and int(intent["generation"]) > self.machine.generation
+        if anew and self.keeping.why != machine.ALONG:  # a person; members that fail in turn must come to their limit
+            self.keeping.history = restart.History()
         self._act(self.machine.order(want, int(intent["generation"]), float(intent["grace_s"])))
         self._act(self.machine.freeze(bool(intent.get("frozen"))))
 
