@@ -10,6 +10,10 @@ import sys
 import pytest
 
 from conformance.kept import alive
+from flightlog import commands
+from flightlog.process import living, stacks
+from flightlog.store.db import connect
+from integration.shipping import fetch
 from unit.query.command import FLIGHTLOG, Command
 from waiting import wait_until
 
@@ -180,6 +184,48 @@ def test_from_another_node_by_the_agent_of_this_one(command, dsn, tmp_path):
         agent.wait(30)
     assert alive(one(command, "api")["pid"])  # what the agent has started does not end with it
     command("stop", "api")
+
+
+def test_stacks_from_another_node(command, dsn, tmp_path):
+    rests = "import time\ndef rests(): time.sleep(1000)\nprint('began', flush=True)\nrests()"
+    running = command.start("run", "-n", "orders", "--", sys.executable, "-c", rests)
+    assert running.stdout.readline() == b"began\n"
+    command("start", "api", "--plain", "--", "sleep", "1000")
+    wait_until(lambda: "orders" in command("list")[0])
+    run = json.loads(command("status", "orders", "-o", "json")[0])["run"]
+    here = json.loads(command("stacks", "orders", "-o", "json")[0])
+    agent = command.start("agent", "run", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    elsewhere = Command(dsn, tmp_path / "elsewhere", FLIGHTLOG_NODE="desk")
+    try:
+        there = json.loads(elsewhere("stacks", "orders", "--node", "testnode", "-o", "json")[0])
+        assert there["run"] == run and there["processes"][0]["pid"] == here["processes"][0]["pid"]
+        assert [set(one) for one in there["processes"]] == [set(one) for one in here["processes"]]
+        if stacks.find_spy():
+            assert "rests" in there["processes"][0]["stacks"][0]["text"]
+        shown, _ = elsewhere("stacks", run, "--node", "testnode")
+        assert f"process {there['processes'][0]['pid']} " in shown and "kernel:" in shown
+        # the answer stays in the command's row, for whoever may read it
+        rows = fetch(dsn, "SELECT result FROM pipeline_commands WHERE verb = 'stacks' AND state = 'done'")
+        assert [json.loads(row[0])["run"] for row in rows] == [run, run]
+        running.kill()
+        running.wait()
+        wait_until(lambda: not living.runs().get(run), 30, "the run to be gone")
+        assert "nothing of run" in elsewhere("stacks", run, "--node", "testnode", code=1)[1]
+        with connect(dsn, "test") as connection:
+            asked = [commands.enqueue(connection, "checkpoint", "testnode", run=run)]
+            asked.append(commands.enqueue(connection, "stacks", "testnode", program="api"))
+            said = [wait_until(lambda one=one: ended(connection, one), 30, "an answer") for one in asked]
+        assert said[0][0] == "failed" and "checkpoint is not there yet" in said[0][1]
+        assert said[1][0] == "failed" and "api is not recorded" in said[1][1]
+    finally:
+        agent.terminate()
+        agent.wait(30)
+    command("stop", "api")
+
+
+def ended(connection, asked):
+    state, said = commands.answer(connection, asked)
+    return (state, said) if state in ("done", "failed") else None
 
 
 def test_commands_load_little(command):
