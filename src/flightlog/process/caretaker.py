@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flightlog.process.statedir import StateDir
 
 LOOK_SECONDS, CLEAR_LOOK_SECONDS = 2.0, 0.05  # at output files and lingering processes; at a tree that is being ended
-FREEZE_SECONDS = 1.0
+FREEZE_SECONDS, POLL_SECONDS = 1.0, 0.2
 _CLEARING = (machine.STOPPING, machine.KILLING, machine.STUCK)
 
 
@@ -43,17 +43,12 @@ class Caretaker:
         folder: of the process, whose lock we hold.
         program: what to run.
         limits, inherited: as they were given to us.
-        service: NOTIFY_SOCKET of the service manager that started us, or empty.
+        service: who started us as a service, if anybody did.
     """
 
     def __init__(
-        self,
-        folder: StateDir,
-        program: Program,
-        limits: launch.Limits,
-        inherited: signals.Inherited,
-        service: str = "",
-    ) -> None:
+        self, folder: StateDir, program: Program, limits: launch.Limits, inherited: signals.Inherited, service: notify.Service
+    ) -> None:  # fmt: skip
         self.folder, self.program, self._service = folder, program, service
         self.keeping = Keeping(folder)
         self.machine = machine.Machine()
@@ -161,6 +156,7 @@ class Caretaker:
 
     def _end(self) -> None:
         """SIGTERM has come: the machine goes down, a service manager stops us, or a controller has no room to write its intent."""
+        self._service.say("STOPPING=1\nSTATUS=%s is being ended" % self.program.name)
         self.keeping.why, self.keeping.by = "stop", care.user()
         try:
             self.folder.intend(want=machine.DOWN, why="stop", by=care.user(), grace_s=self.program.grace_s)
@@ -170,13 +166,17 @@ class Caretaker:
     def _sleep(self) -> bool:
         """Wait until something is to be done; tell whether what we adopted has ended."""
         one = self.attempt
-        stranger = one.waited.fd if one is not None and one.waited is not None and not one.child else -1
+        stranger = one.waited if one is not None and not one.child else None
         now = time.monotonic()
         seconds = CLEAR_LOOK_SECONDS if self.machine.phase in _CLEARING else LOOK_SECONDS
+        seconds = min(seconds, self._service.bark(now))
         for moment in (self._deadline, self._dog):
             if moment:
                 seconds = min(seconds, max(0.0, moment - now))
-        return self._ears.listen(seconds, stranger)
+        if stranger is None or stranger.fd >= 0:
+            return self._ears.listen(seconds, stranger.fd if stranger is not None else -1)
+        self._ears.listen(min(seconds, POLL_SECONDS), -1)  # no pidfd tells (Python 3.8): it has to be looked at
+        return not stranger.alive()
 
     def _reap(self) -> None:
         """Reap our child, and the strangers that come to a subreaper."""
@@ -294,6 +294,7 @@ class Caretaker:
                 self.keeping.ready = True
             if "STATUS" in said:
                 self.keeping.status = said["STATUS"]
+                self._service.say("STATUS=" + said["STATUS"])
             if self.program.watchdog_s and (said.get("WATCHDOG") == "1" or said.get("READY") == "1"):
                 self._dog = time.monotonic() + self.program.watchdog_s
 
@@ -359,7 +360,7 @@ class Caretaker:
             one.problem = "%s: %s" % (what, os.strerror(one.exec_errno))
         kept.problem = one.problem
         self._act(self.machine.started())  # an end that has come already is seen at the next look
-        notify.tell(self._service, "READY=1\nSTATUS=%s runs as process %d" % (self.program.name, one.pid))
+        self._service.say("READY=1\nSTATUS=%s runs as process %d" % (self.program.name, one.pid))
 
     def _known(self, one: attempt.Attempt) -> None:
         """The process is there and waits for our word."""
