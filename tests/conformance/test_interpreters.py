@@ -41,6 +41,9 @@ again = keep.get_process_status("daemon")
 os.kill(again["caretaker"], signal.SIGKILL)
 until(lambda: keep.get_process_status("daemon")["caretaker"] not in (None, again["caretaker"]))
 adopted = keep.get_process_status("daemon")
+os.kill(adopted["pid"], signal.SIGKILL)
+until(lambda: len(said()) == 3 and keep.get_process_status("daemon")["state"] == "running")
+third = keep.get_process_status("daemon")
 with made(policy=policy) as block:
     block.start_process("job", "exit 3", max_restarts=1)
     until(lambda: block.get_process_status("job")["state"] == "quarantined")
@@ -48,7 +51,7 @@ paused = keep.pause_process("daemon") and keep.resume_process("daemon")
 stopped = keep.stop_process("daemon", 5.0)
 last = keep.get_process_status("daemon")
 loaded = [name for name in sys.modules if "site-packages" in str(getattr(sys.modules[name], "__file__", ""))]
-print(json.dumps([first, seen, again, adopted, paused, stopped, last, keep.get_process_status("job"), loaded]))
+print(json.dumps([first, seen, again, adopted, third, paused, stopped, last, keep.get_process_status("job"), loaded]))
 """
 
 
@@ -65,13 +68,14 @@ def test_a_daemon_s_life(version, made, home):
         [python, "-S", "-s", "-c", LIFE, SOURCE, made], env=environment, cwd=home, capture_output=True, timeout=150
     )
     assert done.returncode == 0, done.stderr.decode()
-    first, seen, again, adopted, paused, stopped, last, job, loaded = json.loads(done.stdout)
+    first, seen, again, adopted, third, paused, stopped, last, job, loaded = json.loads(done.stdout)
     assert seen == ["daemon"] and loaded == []
     assert (again["state"], again["term_signal"], again["restarts"]) == ("running", "SIGKILL", 1)
     assert again["pid"] != first and again["recorded"] == (made == "EnhancedProcessController")
     assert (adopted["pid"], adopted["state"], adopted["restarts"]) == (again["pid"], "running", 1)
+    assert (third["state"], third["restarts"]) == ("running", 2) and third["pid"] != again["pid"]
     assert paused and stopped and last["state"] == "stopped" and last["verdict"] == "stopped-by-us"
     assert (job["exit_code"], job["verdict"], job["restarts"]) == (3, "exit-status", 1)
-    assert not alive(first) and not alive(again["pid"])
+    assert not any(alive(pid) for pid in (first, again["pid"], third["pid"]))
     with open(last["stdout"]) as file:
-        assert file.read() == "up\n" * 2
+        assert file.read() == "up\n" * 3
