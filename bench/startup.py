@@ -1,12 +1,11 @@
-"""What starting costs: the SDK's import, the command line, a supervised process, a first look at the logs.
+"""What starting costs: the SDK's import, the command line, a supervised process, a first look at the logs; and what then stays.
 
-Owns: what is compared with what, interleaved, so that a busy moment of the machine meets both. Times are wall clock.
+Owns: what is compared with what, interleaved, so that a busy moment of the machine meets both. Times are wall clock. Leaves what rests to `resting`.
 The figures of a command are those of the installed console script beside this interpreter.
 """
 
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import time
 
 import flightlog
 
-from . import results
+from . import resting, results
 
 TITLE = "Starting"
 ROUNDS = 21
@@ -26,7 +25,6 @@ BARE = [sys.executable, "-I", "-S", "-c"]
 PREPARED = f"import sys; sys.path.insert(0, {SOURCE!r}); "
 FIRST_RECORD = PREPARED + "import flightlog; flightlog.init(); flightlog.get_logger('bench').info('first')"
 COMMAND_SECONDS = 30  # at most
-REST_SECONDS = 30  # that keeper and shim are watched doing nothing
 
 
 def seconds(command, environment):
@@ -55,74 +53,6 @@ def compare(commands, environment, rounds):
         for name, command in commands.items():
             found[name].append(seconds(command, environment) * 1000)
     return found
-
-
-def memory(environment):
-    """Return (resident, private kilobytes, percent of a core at rest) of keeper and shim of a sleeping run, by name."""
-    run = subprocess.Popen(
-        [SCRIPT, "run", "--", "sleep", str(2 * REST_SECONDS)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        family = _wait_for_children(run.pid)
-        roles = {"keeper": run.pid}
-        roles.update(("shim", pid) for pid in family if _command(pid)[:1] != ["sleep"])
-        before = {role: _ticks(pid) for role, pid in roles.items()}
-        time.sleep(REST_SECONDS)
-        share = 100 / os.sysconf("SC_CLK_TCK") / REST_SECONDS
-        return {role: (*_kilobytes(pid), (_ticks(pid) - before[role]) * share) for role, pid in roles.items()}
-    finally:
-        run.send_signal(signal.SIGTERM)
-        try:
-            run.wait(10)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.wait()
-
-
-def _wait_for_children(pid):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        family = _descendants(pid)
-        if any(_command(child)[:1] == ["sleep"] for child in family):
-            return family
-        time.sleep(0.05)
-    raise RuntimeError("flightlog run did not start its command")
-
-
-def _descendants(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            children = [int(child) for child in file.read().split()]
-    except OSError:
-        return []
-    return children + [below for child in children for below in _descendants(child)]
-
-
-def _command(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().decode().split("\0")
-    except OSError:
-        return []
-
-
-def _ticks(pid):
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        fields = file.read().rsplit(b")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
-
-
-def _kilobytes(pid):
-    found = {"Rss": 0, "Private_Clean": 0, "Private_Dirty": 0}
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        for line in file:
-            key, _, rest = line.partition(":")
-            if key in found:
-                found[key] = int(rest.split()[0])
-    return found["Rss"], found["Private_Clean"] + found["Private_Dirty"]
 
 
 def logs(environment):
@@ -162,7 +92,7 @@ def run():
             environment,
             ROUNDS,
         )
-        sizes = memory(environment) if os.path.exists("/proc/self/smaps_rollup") else {}
+        sizes = resting.look(SCRIPT, environment) if os.path.exists("/proc/self/smaps_rollup") else {}
         looked, why = logs(environment)
     finally:
         subprocess.run([SCRIPT, "down"], env=environment, capture_output=True, timeout=COMMAND_SECONDS)
@@ -180,11 +110,11 @@ def _section(times, sizes, looked, why):
     if sizes:
         lines += [
             "",
-            "| process of `flightlog run` | resident MB | of it private | % of a core at rest |",
-            "|---|---:|---:|---:|",
+            "| process | resident MB | of it private | proportional share | % of a core at rest |",
+            "|---|---:|---:|---:|---:|",
         ]
-        for role, (rss, private, share) in sizes.items():
-            lines.append(f"| {role} | {rss / 1024:.1f} | {private / 1024:.1f} | {share:.2f} |")
+        for role, (rss, private, pss, share) in sizes.items():
+            lines.append(f"| {role} | {rss / 1024:.1f} | {private / 1024:.1f} | {pss / 1024:.1f} | {share:.2f} |")
     aims = [
         (f"`{name}`, ms more than `python -c pass`", statistics.median(times[name]) - statistics.median(bare), 25)
         for name in ("import flightlog", "import, init, one record")
@@ -200,10 +130,21 @@ def _section(times, sizes, looked, why):
             150,
         )
     )
-    if sizes:
+    for command in ("run", "start") if sizes else ():
+        pair = [sizes[f"{role} of `flightlog {command}`"] for role in ("keeper", "shim")]
         aims += [
-            ("keeper and shim, private MB together", sum(private for _, private, _ in sizes.values()) / 1024, 20),
-            ("keeper and shim at rest, % of a core together", sum(share for _, _, share in sizes.values()), 0.2),
+            (
+                f"keeper and shim of `flightlog {command}`, MB that are not others'",
+                sum(one[2] for one in pair) / 1024,
+                20,
+            ),
+            (f"keeper and shim of `flightlog {command}`, % of a core at rest", sum(one[3] for one in pair), 0.2),
+        ]
+    if sizes:
+        whole = [taken for role, taken in sizes.items() if role.endswith("start`")]
+        aims += [
+            ("the same with the caretaker, MB that are not others'", sum(one[2] for one in whole) / 1024, 20),
+            ("the same with the caretaker, % of a core at rest", sum(one[3] for one in whole), 0.2),
         ]
     said = f"Medians of {ROUNDS} interleaved rounds; Python with `-I -S`, so without site-packages."
     return "\n\n".join(part for part in (said, "\n".join(lines), why, results.verdicts(aims)) if part)

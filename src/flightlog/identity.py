@@ -17,6 +17,8 @@ from .system import os, time
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
 _ULID_LENGTH = 26
 _next = itertools.count().__next__
+# In the environment of our own background processes: whoever ends the program that had one started does not end it (`process.family`).
+DETACHED = "FLIGHTLOG_DETACHED"
 SYSTEM_CONFIG = "/etc/flightlog/config.yml"
 _SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
 _SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)

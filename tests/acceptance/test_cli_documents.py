@@ -10,7 +10,7 @@ import pytest
 
 import flightlog
 from flightlog import errors
-from flightlog.cli import audit, group, logline, metrics, stacks, status, why
+from flightlog.cli import audit, group, logline, metrics, status, why
 from flightlog.query.audit import Audit, WriterAudit
 from flightlog.query.drops import Drops
 from flightlog.query.logs import Line
@@ -181,12 +181,12 @@ def test_fields_of_metrics():
 
 
 def test_fields_of_stacks():
-    from flightlog.process import proctree
+    from flightlog.process import proctree, whereabouts
     from flightlog.process.living import Living
 
     run = Living("0" * 26, "orders", "")
     run.processes = {os.getpid(): proctree.look(os.getpid())}
-    data = stacks.as_json(run)
+    data = whereabouts.look(run)
     (process,) = data["processes"]
     assert set(data) | set(process) | set(process["threads"][0]) == fields("stacks")
 

@@ -10,6 +10,10 @@ import sys
 import pytest
 
 from conformance.kept import alive
+from flightlog import commands
+from flightlog.process import living, stacks
+from flightlog.store.db import connect
+from integration.shipping import fetch
 from unit.query.command import FLIGHTLOG, Command
 from waiting import wait_until
 
@@ -74,6 +78,38 @@ def test_a_job_with_limits(command):
     wait_until(lambda: one(command, "once")["state"] == "failed")
     found = one(command, "once")
     assert (found["recorded"], found["run"], found["exit_code"], found["restarts"]) == (False, None, 3, 0)
+
+
+def test_a_group(command):
+    def start(name, *options):
+        command("start", name, "--group", "db, api,web", *options, "--plain", "--", "sleep", "1000")
+
+    start("db")
+    start("api", "--strategy", "rest")
+    start("web", "--strategy", "one")
+    before = {name: one(command, name)["pid"] for name in ("db", "api", "web")}
+    table, _ = command("ps", COLUMNS="200")
+    assert "GROUP" in table.splitlines()[0]
+    assert [line.split("db,api,web")[0].split()[-1] for line in table.splitlines()[1:]] == ["rest:", "all:", "one:"]
+
+    def others(failed):
+        """Kill *failed*, wait until it runs again, and return who else has got another process."""
+        pids = {name: one(command, name)["pid"] for name in before}
+        os.kill(pids[failed], signal.SIGKILL)
+        wait_until(lambda: one(command, failed)["pid"] not in (None, pids[failed]), 30)
+        return pids
+
+    pids = others("web")  # one
+    assert {name: one(command, name)["pid"] for name in ("db", "api")} == {name: pids[name] for name in ("db", "api")}
+    pids = others("api")  # rest
+    wait_until(lambda: one(command, "web")["pid"] not in (None, pids["web"]), 30)
+    assert one(command, "db")["pid"] == before["db"]
+    pids = others("db")  # all
+    for name in ("api", "web"):
+        wait_until(lambda name=name: one(command, name)["pid"] not in (None, pids[name]), 30)
+    command("stop", "db", "api", "web")
+    assert "is not in its own group" in command("start", "x", "--group", "db,api", "--", "true", code=2)[1]
+    assert "needs a group" in command("start", "x", "--strategy", "all", "--", "true", code=2)[1]
 
 
 def test_run_detached(command):
@@ -148,6 +184,48 @@ def test_from_another_node_by_the_agent_of_this_one(command, dsn, tmp_path):
         agent.wait(30)
     assert alive(one(command, "api")["pid"])  # what the agent has started does not end with it
     command("stop", "api")
+
+
+def test_stacks_from_another_node(command, dsn, tmp_path):
+    rests = "import time\ndef rests(): time.sleep(1000)\nprint('began', flush=True)\nrests()"
+    running = command.start("run", "-n", "orders", "--", sys.executable, "-c", rests)
+    assert running.stdout.readline() == b"began\n"
+    command("start", "api", "--plain", "--", "sleep", "1000")
+    wait_until(lambda: "orders" in command("list")[0])
+    run = json.loads(command("status", "orders", "-o", "json")[0])["run"]
+    here = json.loads(command("stacks", "orders", "-o", "json")[0])
+    agent = command.start("agent", "run", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    elsewhere = Command(dsn, tmp_path / "elsewhere", FLIGHTLOG_NODE="desk")
+    try:
+        there = json.loads(elsewhere("stacks", "orders", "--node", "testnode", "-o", "json")[0])
+        assert there["run"] == run and there["processes"][0]["pid"] == here["processes"][0]["pid"]
+        assert [set(one) for one in there["processes"]] == [set(one) for one in here["processes"]]
+        if stacks.find_spy():
+            assert "rests" in there["processes"][0]["stacks"][0]["text"]
+        shown, _ = elsewhere("stacks", run, "--node", "testnode")
+        assert f"process {there['processes'][0]['pid']} " in shown and "kernel:" in shown
+        # the answer stays in the command's row, for whoever may read it
+        rows = fetch(dsn, "SELECT result FROM pipeline_commands WHERE verb = 'stacks' AND state = 'done'")
+        assert [json.loads(row[0])["run"] for row in rows] == [run, run]
+        running.kill()
+        running.wait()
+        wait_until(lambda: not living.runs().get(run), 30, "the run to be gone")
+        assert "nothing of run" in elsewhere("stacks", run, "--node", "testnode", code=1)[1]
+        with connect(dsn, "test") as connection:
+            asked = [commands.enqueue(connection, "checkpoint", "testnode", run=run)]
+            asked.append(commands.enqueue(connection, "stacks", "testnode", program="api"))
+            said = [wait_until(lambda one=one: ended(connection, one), 30, "an answer") for one in asked]
+        assert said[0][0] == "failed" and "checkpoint is not there yet" in said[0][1]
+        assert said[1][0] == "failed" and "api is not recorded" in said[1][1]
+    finally:
+        agent.terminate()
+        agent.wait(30)
+    command("stop", "api")
+
+
+def ended(connection, asked):
+    state, said = commands.answer(connection, asked)
+    return (state, said) if state in ("done", "failed") else None
 
 
 def test_commands_load_little(command):

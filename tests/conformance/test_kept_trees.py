@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from conformance.kept import SLEEP, alive
+from flightlog.store.embedded import EmbeddedServer
 from waiting import wait_until
 
 # A child, one in a session of its own, one that has lost its parent, one that has cleared its environment.
@@ -85,6 +86,26 @@ def test_what_a_kept_process_starts_by_flightlog_is_not_part_of_it(kept):
     inner = int(wait_until(lambda: kept.output("outer")))
     assert kept.keep.stop_process("outer")
     assert alive(inner) and kept.status("inner")["state"] == "running"
+
+
+def test_an_embedded_server_that_a_look_has_started_is_not_part_of_it(kept):
+    """It serves everybody of this home: it is neither ended with the process that looked first, nor taken for what that left behind."""
+    look = [sys.executable, "-m", "flightlog", "list"]
+    server = EmbeddedServer(kept.home)
+    kept.keep.start_process("job", look)
+    kept.await_state("job", "succeeded", seconds=90.0)
+    pid = server.pid
+    assert pid and alive(pid)
+    assert server.stop()
+    kept.keep.start_process("daemon", [*look[:1], "-c", LOOKS.format(look=look)], daemon_mode=True)
+    wait_until(lambda: b"looked" in kept.output("daemon"), 90)
+    pid = server.pid
+    assert kept.keep.stop_process("daemon") and kept.status("daemon")["survivors"] == []
+    assert pid and alive(pid) and server.pid == pid
+    server.stop()
+
+
+LOOKS = "import subprocess, time; subprocess.run({look!r}, check=True); print('looked', flush=True); time.sleep(1000)"
 
 
 def test_output_of_grandchildren_is_not_cut(kept):

@@ -3,7 +3,10 @@
 import os
 import signal
 
+import pytest
+
 from conformance.kept import SLEEP, alive
+from flightlog.errors import UsageError
 from waiting import wait_until
 
 
@@ -87,20 +90,66 @@ def test_what_an_attempt_leaves_behind_is_cleared_before_the_next(kept):
     assert kept.keep.stop_process("messy") and not alive(second)
 
 
-def test_a_group_goes_together(kept):
+def test_whom_a_member_of_a_group_takes_along(kept):
     names = ["db", "api", "web"]
+    for strategy, along in (("one", []), ("rest", ["web"]), ("all", ["db", "web"])):
+        members = [f"{strategy}-{name}" for name in names]
+        for name in members:
+            kept.keep.start_process(
+                name, kept.counting("time.sleep(1000)", name), daemon_mode=True, group=members, strategy=strategy
+            )
+        for name in members:
+            wait_until(lambda name=name: kept.starts(name))
+        os.kill(kept.starts(members[1])[0], signal.SIGKILL)
+        again = [members[1], *[f"{strategy}-{name}" for name in along]]
+        for name in again:
+            wait_until(lambda name=name: len(kept.starts(name)) == 2, what=f"{name} to be started again")
+        for name in members:
+            found = kept.await_state(name, "running")
+            assert (found["group"], found["strategy"]) == (members, strategy)
+            # one that goes along takes nobody along
+            assert len(kept.starts(name)) == (2 if name in again else 1), (strategy, name)
+            assert alive(kept.starts(name)[0]) == (name not in again), (strategy, name)
+            if name in again[1:]:
+                assert found["verdict"] == "stopped-by-us" and f"group of {members[1]}" in " ".join(found["because"])
+
+
+def test_a_group_whose_members_all_fail_comes_to_its_limit(kept):
+    """Each fails while another runs: what takes one along is no person, and starts no new count."""
+    names, keep = ["left", "right"], kept.controller(base_s=1.0, cap_s=1.0)
     for name in names:
-        body = "time.sleep(1000)"
-        kept.keep.start_process(name, kept.counting(body, name), daemon_mode=True, group=names, strategy="rest")
+        body = kept.counting("time.sleep(0.2); sys.exit(9)", name)
+        keep.start_process(name, body, daemon_mode=True, max_restarts=3, group=names, strategy="all")
     for name in names:
+        kept.await_state(name, "quarantined", seconds=60.0)
+
+
+def test_whom_somebody_stopped_a_group_leaves_stopped(kept):
+    names = ["db", "api"]
+    for name in names:
+        body = kept.counting("time.sleep(1000)", name)
+        kept.keep.start_process(name, body, daemon_mode=True, group=names, strategy="all")
         wait_until(lambda name=name: kept.starts(name))
+    assert kept.keep.stop_process("db", 5.0)
     os.kill(kept.starts("api")[0], signal.SIGKILL)
-    wait_until(lambda: len(kept.starts("api")) == 2 and len(kept.starts("web")) == 2)
-    assert len(kept.starts("db")) == 1 and alive(kept.starts("db")[0])
-    assert not alive(kept.starts("web")[0])
-    for name in names:
-        kept.await_state(name, "running")
-    assert len(kept.starts("web")) == 2  # one that goes along takes nobody along
+    wait_until(lambda: len(kept.starts("api")) == 2)
+    kept.await_state("api", "running")
+    assert kept.status("db")["state"] == "stopped" and len(kept.starts("db")) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"group": ["db", "web"]}, "x is not in its own group"),
+        ({"group": ["x", "../y"]}, "no name of a process"),
+        ({"group": ["x"], "strategy": "some"}, "no strategy of a group"),
+        ({"strategy": "all"}, "needs a group"),
+    ],
+)
+def test_a_group_that_would_never_do_anything_is_refused(kept, more, said):
+    with pytest.raises(UsageError, match=said):
+        kept.keep.start_process("x", SLEEP, **more)
+    assert kept.keep.list_processes() == []
 
 
 def test_after_a_mass_failure_not_everything_starts_at_once(kept):

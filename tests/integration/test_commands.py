@@ -54,6 +54,14 @@ def test_asked_claimed_answered(operator, agent, dsn):
     assert shown == [("stop", "done", 13), ("start", "failed", 1000), ("pause", "pending", None)]
 
 
+def test_only_stacks_are_answered_at_length(operator, agent, dsn):
+    asked = [commands.enqueue(operator, verb, "n1", run=RUN) for verb in ("stacks", "stop")]
+    commands.claim(agent._connection, "n1", agent.epoch)
+    for command in asked:
+        assert commands.complete(agent._connection, "n1", agent.epoch, command, True, "x" * 300_000)
+    assert [len(commands.answer(operator, command)[1]) for command in asked] == [256 << 10, 1000]
+
+
 def test_they_are_taken_in_the_order_they_were_asked_for(operator, agent):
     """Also within a millisecond, in which ids have no order."""
     asked = [commands.enqueue(operator, "stacks", "n1", run=RUN) for _ in range(30)]

@@ -42,7 +42,7 @@ FUNCTIONS = {
         "pipeline_schema_v1", "pipeline_positions_v1", "pipeline_writer_owners_v1", "pipeline_run_positions_v1",
         "pipeline_agent_backend_v1", "pipeline_agent_open_v1", "pipeline_agent_take_v1", "pipeline_agent_beat_v1",
         "pipeline_ship_commit_v1", "pipeline_runs_apply_v1", "pipeline_runs_lost_v1", "pipeline_commands_claim_v1",
-        "pipeline_command_complete_v1", "pipeline_partitions_ensure_v1", "pipeline_drops_apply_v1",
+        "pipeline_command_complete_v1", "pipeline_command_complete_v2", "pipeline_partitions_ensure_v1", "pipeline_drops_apply_v1",
         "pipeline_self_check_v1",
     },
     READER: {"pipeline_schema_v1", "pipeline_positions_v1"},
@@ -318,6 +318,7 @@ BOUND = [
     "SELECT pipeline_self_check_v1(%(node)s, '2026-01-01', '00000000-0000-0000-0000-000000000000', 1, 1)",
     "SELECT pipeline_commands_claim_v1(%(node)s, 1, 1)",
     "SELECT pipeline_command_complete_v1(%(node)s, 1, '', true, '')",
+    "SELECT pipeline_command_complete_v2(%(node)s, 1, '', true, '')",
 ]
 
 

@@ -126,7 +126,7 @@ def kill(targets: tuple[str, ...], grace: str, verify: bool, node: str | None) -
         )
     problems: list[FlightlogError] = []
     for target in targets:
-        for name, run in [(target, "")] if target in known else [("", one) for one in _runs(target)]:
+        for name, run in [(target, "")] if target in known else [("", one) for one in runs(target)]:
             try:
                 output.say(perform(verb, name, run, seconds))
             except NotFound:
@@ -166,6 +166,10 @@ class Elsewhere:
         self._node = node
 
     def perform(self, verb: str, program: str = "", run: str = "", grace_s: float | None = None) -> str:
+        """Ask for it, wait, and return what was done, in words. Raises as `ask`."""
+        return f"{self._node}: {self.ask(verb, program, run, grace_s)}"
+
+    def ask(self, verb: str, program: str = "", run: str = "", grace_s: float | None = None) -> str:
         """Ask for it and wait for the answer; return it. Raises FlightlogError when it was not done, TimedOut."""
         from .. import commands, wiring
         from ..store.db import connect
@@ -177,7 +181,7 @@ class Elsewhere:
             while True:
                 state, said = commands.answer(connection, command)
                 if state == "done":
-                    return f"{self._node}: {said}"
+                    return said
                 if state == "failed":
                     raise FlightlogError(f"{self._node}: {said}", "flightlog ps, on that node")
                 if time.monotonic() > deadline:
@@ -195,7 +199,7 @@ def _complain(problems: Sequence[FlightlogError]) -> None:
             output.note(f"Try: {output.one_line(problem.hint)}")
 
 
-def _runs(selector: str) -> list[str]:
+def runs(selector: str) -> list[str]:
     """Return the ids that *selector* names; a whole id needs no store. Raises NotFound."""
     if identity.is_ulid(selector):
         return [selector]

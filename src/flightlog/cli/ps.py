@@ -57,6 +57,9 @@ def ps(names: tuple[str, ...], form: str, check: bool, color: str) -> None:
 
 def _table(found: list[dict[str, Any]], paint: output.Paint) -> None:
     rows = [list(_HEAD), *[_row(one) for one in found]]
+    if any(one["group"] for one in found):
+        for row, text in zip(rows, ["GROUP", *[_group(one) for one in found]], strict=True):
+            row.insert(-1, text)
     for number, line in enumerate(output.table(rows, {3, 4, 5}, (8, 6, 5))):
         if not number:
             output.say(line)
@@ -88,3 +91,7 @@ def _row(one: dict[str, Any]) -> list[str]:
         end or "-",
         output.one_line(shlex.join(one["command"])),
     ]
+
+
+def _group(one: dict[str, Any]) -> str:
+    return output.one_line(f"{one['strategy']}: {','.join(one['group'])}") if one["group"] else "-"

@@ -1,53 +1,43 @@
-"""`flightlog stacks`: where the processes of a run are, now, on this node.
+"""`flightlog stacks`: where the processes of a run are, now, on this node or another one.
 
-Owns: that page and its JSON (docs/reference/cli/stacks.md). Leaves finding them to `process.living`, stacks to `process.stacks`.
+Owns: that page. Leaves finding them to `process.living`, what is seen to `process.whereabouts`, another node to its agent.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
-import time
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import NotFound, UsageError
-from . import output
+from .. import identity
+from ..errors import FlightlogError, NotFound, UsageError
+from . import keep, output
 from .choose import runs_argument
 
 if TYPE_CHECKING:
     from ..process.living import Living
 
-DUMP_SECONDS = 2.0
-POLL_SECONDS = 0.02
-MAX_SPIES = 32
-
 
 @click.command(short_help="Show where a run's processes are now.")
 @runs_argument
+@keep.node_option
 @click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
-def stacks(selectors: tuple[str, ...], form: str) -> None:
+def stacks(selectors: tuple[str, ...], node: str | None, form: str) -> None:
     """Show where the processes of RUN are now: their stacks, as far as tools and rights reach, and what the kernel says of each thread.
 
-    Nobody is stopped or slowed down for it. On this node only, without any database.
+    Nobody is stopped or slowed down for it. On this node without any database; on another one its agent looks.
 
     \b
     Examples:
       flightlog stacks orders
-      flightlog stacks orders -o json
+      flightlog stacks orders --node etl-3 -o json
     """
-    from ..process import living
-    from ..query.selectors import resolve
-
     if not selectors:
         raise UsageError("which run?", "flightlog stacks PIPELINE")
-    known = living.runs()
-    if not known:
-        raise NotFound(
-            "no run goes on on this node that you may look at", "flightlog list; as root, everybody's are seen"
-        )
-    documents = [as_json(known[run]) for run in resolve(_Living(known), selectors)]
+    away = node is not None and node != identity.node_name()
+    documents = _elsewhere(str(node), selectors) if away else _here(selectors)
     if form == "json":
         output.say(output.json_text(documents[0] if len(documents) == 1 else {"v": 1, "runs": documents}))
         return
@@ -57,78 +47,30 @@ def stacks(selectors: tuple[str, ...], form: str) -> None:
         _show(document)
 
 
-def as_json(run: Living) -> dict[str, Any]:
-    """Return the contract of `-o json`."""
-    from .. import identity, redact
-    from ..journal import evidence
-    from ..process import stacks as taking
-    from ..process import stall, threads
+def _here(selectors: tuple[str, ...]) -> list[dict[str, Any]]:
+    from ..process import living, whereabouts
+    from ..query.selectors import resolve
 
-    before = [thread for pid in run.processes for thread in threads.threads(pid)]
-    began = time.monotonic()
-    missing: list[str] = []
-    taken: dict[int, list[dict[str, str]]] = {pid: [] for pid in run.processes}
-    asked, fd, begin = _ask(run, evidence, taking)
-    spies: list[taking.Spy] = []
-    program = taking.find_spy()
-    for pid in run.processes:
-        if pid in asked or not taking.is_python(pid):
-            continue
-        refused = taking.refusal(pid) if program else f"py-spy is not installed (try: {taking.INSTALL})"
-        if refused:
-            missing.append(refused)
-        elif len(spies) < MAX_SPIES:
-            spies.append(taking.Spy(program, pid))
-    deadline = time.monotonic() + DUMP_SECONDS
-    dump = ""
-    while not taking.all_ended(spies) or time.monotonic() - began < 1.0 or (asked and not dump):
-        time.sleep(POLL_SECONDS)
-        dump = taking.dumped(fd, begin) if asked else ""
-        if time.monotonic() > deadline and taking.all_ended(spies):
-            break
-    if fd >= 0:
-        os.close(fd)
-    for spy in spies:
-        if spy.text:
-            taken[spy.pid].append({"by": "py-spy", "text": redact.text(spy.text)})
-        elif spy.failed:
-            missing.append(redact.text(spy.failed))
-    for pid in asked:
-        taken[pid].append({"by": "faulthandler", "text": redact.text(dump)})
-    now = [thread for pid in run.processes for thread in threads.threads(pid)]
-    klass, details = stall.classify(before, now, time.monotonic() - began)
-    return {
-        "v": 1,
-        "run": run.run,
-        "short": identity.short(run.run),
-        "pipeline": run.pipeline,
-        "ts": output.iso(datetime.datetime.now(datetime.timezone.utc)),
-        "klass": klass,
-        "details": details,
-        "processes": [
-            {
-                "pid": pid,
-                "ppid": process.ppid,
-                "name": process.name.decode("utf-8", "backslashreplace"),
-                "state": process.state,
-                "stacks": taken[pid],
-                "threads": [thread.as_json() for thread in now if thread.pid == pid],
-            }
-            for pid, process in run.processes.items()
-        ],
-        "missing": sorted(set(missing)),
-    }
+    known = living.runs()
+    if not known:
+        raise NotFound(
+            "no run goes on on this node that you may look at", "flightlog list; as root, everybody's are seen"
+        )
+    return [whereabouts.look(known[run]) for run in resolve(_Living(known), selectors)]
 
 
-def _ask(run: Living, evidence: Any, taking: Any) -> tuple[set[int], int, int]:
-    """Ask those that offer it for their stacks; return them, the evidence's descriptor, and where their answers begin."""
-    try:
-        fd = os.open(evidence.path_of(run.spool, run.run), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except (OSError, ValueError):
-        return set(), -1, 0
-    begin = taking.size_of(fd)
-    offered = taking.offers(fd)
-    return {pid for pid, process in run.processes.items() if taking.ask(process, offered)}, fd, begin
+def _elsewhere(node: str, selectors: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Ask the agent of *node*, run by run; which runs are meant the store says."""
+    there = keep.Elsewhere(node)
+    found = []
+    for run in dict.fromkeys(run for selector in selectors for run in keep.runs(selector)):
+        try:
+            found.append(json.loads(there.ask("stacks", run=run)))
+        except ValueError as problem:
+            raise FlightlogError(
+                f"{node} gave an answer that cannot be read", "is its agent of this version?"
+            ) from problem
+    return found
 
 
 def _show(document: dict[str, Any]) -> None:

@@ -34,6 +34,12 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
     "--grace", metavar="SPAN", default="10s", show_default=True, help="Between SIGTERM and SIGKILL at a stop."
 )
 @click.option("--watchdog", metavar="SPAN", default="0", help="Restart it when it says no WATCHDOG=1 for so long.")
+@click.option(
+    "--group", metavar="NAME,NAME...", help="Its group: all members, itself too, in the order of their start."
+)
+@click.option(
+    "--strategy", type=click.Choice(["one", "all", "rest"]), help="Who is restarted with it; in a group default: all."
+)
 @click.option("--plain", is_flag=True, help="Output to files only; no recorded runs.")
 @click.option("--foreground", is_flag=True, help="Be its caretaker: what a systemd unit does.")
 @click.option("--node", metavar="NODE", help="Start again, on another node, what was kept there.")
@@ -48,6 +54,8 @@ def start(
     variables: tuple[str, ...],
     grace: str,
     watchdog: str,
+    group: str | None,
+    strategy: str | None,
     plain: bool,
     foreground: bool,
     node: str | None,
@@ -63,6 +71,7 @@ def start(
     Examples:
       flightlog start api -- ./serve --port 8000
       flightlog start import --job --max-restarts 3 -- python import.py
+      flightlog start api --group db,api,web --strategy rest -- ./serve
       flightlog start api
     """
     words = list(command)
@@ -83,7 +92,9 @@ def start(
             "working_dir": cwd,
             "grace_s": spans.seconds(grace, "--grace"),
             "watchdog_s": spans.seconds(watchdog, "--watchdog"),
+            "group": [member.strip() for member in (group or "").split(",") if member.strip()],
         }
+        options["strategy"] = strategy or ("all" if options["group"] else "one")
         if not plain:
             ensure_agent()
         if foreground:

@@ -13,7 +13,7 @@ import sys
 import time
 
 from .. import identity
-from . import family, launch, linux, signals
+from . import family, launch, linux, notify, signals
 from .caretaker import Caretaker
 from .descriptors import close_all
 from .machine import DONE
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     folder = StateDir(os.path.dirname(os.path.dirname(path)), os.path.basename(path))
     if not foreground:
         _detach(folder)
-    service = os.environ.pop("NOTIFY_SOCKET", "") if foreground else ""
+    service = notify.Service(os.environ if foreground else None)
     limits = launch.Limits()
     limits.lift()
     answer: dict[str, Any] = {}
@@ -55,7 +55,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _begin(
-    folder: StateDir, limits: launch.Limits, inherited: signals.Inherited, service: str, answer: dict[str, Any]
+    folder: StateDir,
+    limits: launch.Limits,
+    inherited: signals.Inherited,
+    service: notify.Service,
+    answer: dict[str, Any],
 ) -> Caretaker | None:
     asked = _asked()
     lock = folder.take()

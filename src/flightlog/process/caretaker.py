@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from flightlog.process.statedir import StateDir
 
 LOOK_SECONDS, CLEAR_LOOK_SECONDS = 2.0, 0.05  # at output files and lingering processes; at a tree that is being ended
-FREEZE_SECONDS = 1.0
+FREEZE_SECONDS, POLL_SECONDS = 1.0, 0.2
 _CLEARING = (machine.STOPPING, machine.KILLING, machine.STUCK)
 
 
@@ -43,17 +43,12 @@ class Caretaker:
         folder: of the process, whose lock we hold.
         program: what to run.
         limits, inherited: as they were given to us.
-        service: NOTIFY_SOCKET of the service manager that started us, or empty.
+        service: who started us as a service, if anybody did.
     """
 
     def __init__(
-        self,
-        folder: StateDir,
-        program: Program,
-        limits: launch.Limits,
-        inherited: signals.Inherited,
-        service: str = "",
-    ) -> None:
+        self, folder: StateDir, program: Program, limits: launch.Limits, inherited: signals.Inherited, service: notify.Service
+    ) -> None:  # fmt: skip
         self.folder, self.program, self._service = folder, program, service
         self.keeping = Keeping(folder)
         self.machine = machine.Machine()
@@ -174,6 +169,7 @@ class Caretaker:
 
     def _end(self) -> None:
         """SIGTERM has come: the machine goes down, a service manager stops us, or a controller has no room to write its intent."""
+        self._service.say("STOPPING=1\nSTATUS=%s is being ended" % self.program.name)
         self.keeping.why, self.keeping.by = "stop", care.user()
         try:
             self.folder.intend(want=machine.DOWN, why="stop", by=care.user(), grace_s=self.program.grace_s)
@@ -183,13 +179,17 @@ class Caretaker:
     def _sleep(self) -> bool:
         """Wait until something is to be done; tell whether what we adopted has ended."""
         one = self.attempt
-        stranger = one.waited.fd if one is not None and one.waited is not None and not one.child else -1
+        stranger = one.waited if one is not None and not one.child else None
         now = time.monotonic()
         seconds = CLEAR_LOOK_SECONDS if self.machine.phase in _CLEARING else LOOK_SECONDS
+        seconds = min(seconds, self._service.bark(now))
         for moment in (self._deadline, self._dog):
             if moment:
                 seconds = min(seconds, max(0.0, moment - now))
-        return self._ears.listen(seconds, stranger)
+        if stranger is None or stranger.fd >= 0:
+            return self._ears.listen(seconds, stranger.fd if stranger is not None else -1)
+        self._ears.listen(min(seconds, POLL_SECONDS), -1)  # no pidfd tells (Python 3.8): it has to be looked at
+        return not stranger.alive()
 
     def _reap(self) -> None:
         """Reap our child, and the strangers that come to a subreaper."""
@@ -248,12 +248,12 @@ class Caretaker:
         self._act(self.machine.ended(decision, not self._tree.members(marked=True)))
 
     def _take_group_along(self) -> None:
-        """Restart those of the group that its strategy names."""
+        """Restart those of the group that its strategy names and that are up; who waits for its own restart goes on waiting."""
         for name in restart.affected(self.program.strategy, self.program.group, self.program.name):
             if name != self.program.name:
                 other = type(self.folder)(os.path.dirname(os.path.dirname(self.folder.path)), name)
-                if other.exists() and other.read("intent.json").get("want") == machine.UP:
-                    other.intend(newer=True, why="restart", by="group of %s" % self.program.name)
+                if other.exists() and machine.goes_along(other.read("intent.json"), other.read("state.json")):
+                    other.intend(newer=True, why=machine.ALONG, by="group of %s" % self.program.name)
 
     # -- what is wanted -----------------------------------------------------------------------------------------------
 
@@ -264,7 +264,8 @@ class Caretaker:
         self._intent_id = self.keeping.intent = str(intent.get("id"))
         self.keeping.why, self.keeping.by = str(intent.get("why")), str(intent.get("by"))
         want = machine.DOWN if intent.get("want") == machine.DOWN else machine.UP
-        if want == machine.UP and int(intent["generation"]) > self.machine.generation:
+        anew = want == machine.UP and int(intent["generation"]) > self.machine.generation
+        if anew and self.keeping.why != machine.ALONG:  # a person; members that fail in turn must come to their limit
             self.keeping.history = restart.History()
         self._act(self.machine.order(want, int(intent["generation"]), float(intent["grace_s"])))
         self._act(self.machine.freeze(bool(intent.get("frozen"))))
@@ -297,6 +298,7 @@ class Caretaker:
                 self.keeping.ready = True
             if "STATUS" in said:
                 self.keeping.status = said["STATUS"]
+                self._service.say("STATUS=" + said["STATUS"])
             if self.program.watchdog_s and (said.get("WATCHDOG") == "1" or said.get("READY") == "1"):
                 self._dog = time.monotonic() + self.program.watchdog_s
 
@@ -362,7 +364,7 @@ class Caretaker:
             one.problem = "%s: %s" % (what, os.strerror(one.exec_errno))
         kept.problem = one.problem
         self._act(self.machine.started())  # an end that has come already is seen at the next look
-        notify.tell(self._service, "READY=1\nSTATUS=%s runs as process %d" % (self.program.name, one.pid))
+        self._service.say("READY=1\nSTATUS=%s runs as process %d" % (self.program.name, one.pid))
 
     def _known(self, one: attempt.Attempt) -> None:
         """The process is there and waits for our word."""

@@ -19,7 +19,7 @@ from .. import identity
 from ..errors import FlightlogError, NotFound, Refused, UsageError
 from . import care, machine, pidfd
 from .program import Program, environment_here, umask_here
-from .restart import Policy
+from .restart import ONE, STRATEGIES, Policy
 from .statedir import NAME, StateDir, names
 from .view import view
 
@@ -128,6 +128,7 @@ class ProcessController:
             **self._recording(name),
             **more,
         )
+        _check_group(program)
         return folder, program
 
     def _recording(self, name: str) -> dict[str, Any]:
@@ -323,6 +324,28 @@ def _words(command: Command) -> list[str]:
     if any("\0" in word for word in words):
         raise UsageError("a command cannot contain NUL bytes", "give the program and its arguments")
     return words
+
+
+def _check_group(program: Program) -> None:
+    """Raise UsageError for a group that would never do anything: nobody would notice before the day that it is needed."""
+    if program.strategy not in STRATEGIES:
+        raise UsageError(
+            "%.80r is no strategy of a group" % (program.strategy,), "it is one of " + ", ".join(STRATEGIES)
+        )
+    for member in program.group:
+        if not NAME.match(member):
+            raise UsageError(
+                "%.80r in the group is no name of a process" % (member,), "give names, in the order of their start"
+            )
+    if program.group and program.name not in program.group:
+        raise UsageError(
+            "%s is not in its own group (%s)" % (program.name, ", ".join(program.group)),
+            "name all members, in the order of their start, at each of them",
+        )
+    if program.strategy != ONE and not program.group:
+        raise UsageError(
+            "the strategy %s needs a group" % program.strategy, "name its members, in the order of their start"
+        )
 
 
 def _lives(state: dict[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """All processes that belong to one kept process: below a root, whatever session or group they made for themselves.
 
 The caretaker is a subreaper, so that what loses its parent comes to it; what lost its parent while there was no caretaker is known by a mark in
-its environment (`FLIGHTLOG_PROCESS`). Left alone are whole subtrees of flightlog's own background processes (`FLIGHTLOG_DETACHED`: an agent that a
-pipeline had started, another caretaker) and recorders (keeper and shim of the attempt), which end by themselves when the command has.
+its environment (`FLIGHTLOG_PROCESS`). Left alone are whole subtrees of flightlog's own background processes (`FLIGHTLOG_DETACHED`: an agent or an
+embedded server that a pipeline had started, another caretaker) and recorders (keeper and shim of the attempt), which end by themselves when the command has.
 Invariants: signals go through pidfds with a start time that was proven after opening. Owns: this walk. Leaves when to signal to the caretaker.
 """
 
@@ -12,6 +12,7 @@ import os
 import signal
 import time
 
+from .. import identity
 from . import pidfd, proctree
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .proctree import Process
 
-MARK, DETACHED = b"FLIGHTLOG_PROCESS", b"FLIGHTLOG_DETACHED"
+MARK, DETACHED = b"FLIGHTLOG_PROCESS", identity.DETACHED.encode("ascii")
 
 
 class Tree:

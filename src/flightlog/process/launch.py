@@ -113,6 +113,13 @@ def child_environment(setup: Setup) -> dict[bytes, bytes]:
     return environment
 
 
+def address(environment: dict[bytes, bytes], keeper: int) -> None:
+    """What a service manager has addressed to the *keeper* by its pid is meant for the command, which we are about to become (sd_notify, sockets)."""
+    for name in (b"WATCHDOG_PID", b"LISTEN_PID"):
+        if environment.get(name) == b"%d" % keeper:
+            environment[name] = b"%d" % os.getpid()
+
+
 def become(command: list[str], environment: dict[bytes, bytes]) -> int:
     """Execute *command* in place of this process; return errno when that is not possible, found along PATH like
     execvp(3).

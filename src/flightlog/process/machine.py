@@ -15,7 +15,7 @@ from .restart import QUARANTINE, RESTART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import List, Tuple, Union
+    from typing import Any, List, Mapping, Tuple, Union
 
     from .restart import Decision
 
@@ -26,6 +26,7 @@ STARTING, RUNNING, LINGERING, WAITING = "starting", "running", "lingering", "wai
 STOPPING, KILLING, STUCK, DONE = "stopping", "killing", "stuck", "done"
 STOPPED, SUCCEEDED, FAILED, QUARANTINED = "stopped", "succeeded", "failed", "quarantined"
 UP, DOWN = "up", "down"
+ALONG = "group"  # why it is restarted: a member of its group was
 CLEAR_SECONDS, KILL_SECONDS = 10.0, 5.0
 
 
@@ -186,3 +187,11 @@ class Machine:
     def _finish(self, outcome: str) -> Actions:
         self.phase, self.outcome, self._main = DONE, outcome, False
         return [("timer", 0.0), ("finish", outcome)]
+
+
+def goes_along(intent: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+    """Tell whether a member of a group is restarted with another one: when it is meant to be up, and runs.
+
+    One that waits for its own restart is not: members that fail in turn would wake each other out of every back-off.
+    """
+    return intent.get("want") == UP and state.get("phase") in (STARTING, RUNNING, LINGERING)

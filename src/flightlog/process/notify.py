@@ -2,6 +2,7 @@
 
 A kept process finds NOTIFY_SOCKET, a datagram socket in its state directory (0700: nobody else reaches it). Honoured are READY=1, STATUS=,
 WATCHDOG=1, STOPPING=1; the rest is read past. A path of more than 107 bytes is no socket's: then nothing is offered.
+With WatchdogSec= systemd wants to hear from the caretaker as well; it says so from its loop, never from a thread of its own, which would hide a hang.
 Owns: the socket and its words. Leaves their consequences to the caretaker. Never raises, never blocks.
 """
 
@@ -12,10 +13,12 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, MutableMapping
 
 MAX_PATH = 107  # sun_path of unix(7)
 MAX_MESSAGES = 64  # at one look
+_FROM_SERVICE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+_LONG = 3600.0
 _KNOWN = frozenset(("READY", "STATUS", "WATCHDOG", "STOPPING"))
 
 
@@ -94,3 +97,32 @@ def tell(path: str, text: str) -> bool:
     except OSError:
         return False
     return True
+
+
+class Service:
+    """The service manager that started us.
+
+    Args:
+        environment: where it says how it wants to be told; that is taken out, for it is meant for nobody else. None: nobody started us as a service.
+    """
+
+    def __init__(self, environment: MutableMapping[str, str] | None = None) -> None:
+        given = {} if environment is None else {name: environment.pop(name, "") for name in _FROM_SERVICE}
+        self._path = given.get("NOTIFY_SOCKET", "")
+        wanted, whose = given.get("WATCHDOG_USEC", ""), given.get("WATCHDOG_PID", "")
+        ours = self._path and wanted.isdigit() and whose in ("", str(os.getpid()))
+        self._interval = int(wanted) / 2e6 if ours else 0.0
+        self._next = 0.0
+
+    def say(self, text: str) -> None:
+        """Tell it."""
+        tell(self._path, text)
+
+    def bark(self, now: float) -> float:
+        """Say that we are at work when that is due; return how many seconds we may sleep until it is again."""
+        if not self._interval:
+            return _LONG
+        if now >= self._next:
+            self._next = now + self._interval
+            self.say("WATCHDOG=1")
+        return self._next - now

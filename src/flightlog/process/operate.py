@@ -1,4 +1,4 @@
-"""What operators may ask of this node: verbs on processes that are kept here by name, and on runs that go on here.
+"""What operators may ask of this node: verbs on processes that are kept here by name, and on runs that go on here; also where these are.
 
 Invariants: only names that are known on this node, never a command line (DESIGN D20); a run that a caretaker keeps is asked of its caretaker, which
 would start it again otherwise. Owns: verbs to calls. Leaves carrying the wish here to the command line and to the commands table's agent.
@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERBS = ("start", "stop", "restart", "kill", "pause", "resume")
+VERBS = ("start", "stop", "restart", "kill", "pause", "resume", "stacks")
+LATER = ("checkpoint",)  # the table has the word; this version has no checkpoints
 
 
 class Operator:
@@ -39,10 +40,31 @@ class Operator:
             run: the whole id of a run.
             grace_s: between SIGTERM and SIGKILL; None: as the process has it.
         """
+        if verb in LATER:
+            raise Refused(
+                "%s is not there yet: this version of flightlog cannot do it" % verb, "one of " + ", ".join(VERBS)
+            )
         if verb not in VERBS:
             raise Refused("%s cannot be done here" % verb, "it is one of " + ", ".join(VERBS))
+        if verb == "stacks":
+            return self._stacks(program, run)
         name = program or self._keeper_of(run)
         return self._kept(verb, name, grace_s) if name else self._loose(verb, run, grace_s)
+
+    def _stacks(self, program: str, run: str) -> str:
+        """Return the document of `flightlog stacks -o json` as text."""
+        from . import living, whereabouts  # an operator mostly wants something else
+
+        if program:
+            run = str(self.keep.get_process_status(program)["run"] or "")
+            if not run:
+                raise NotFound(
+                    "%s is not recorded, so nothing says which processes are its own" % program, "flightlog ps"
+                )
+        known = living.runs().get(run)
+        if known is None:
+            raise NotFound("nothing of run %s goes on here that this account may look at" % run, "flightlog status")
+        return whereabouts.text(whereabouts.look(known))
 
     def _keeper_of(self, run: str) -> str:
         """Return the name of the process whose present attempt is *run*; empty when it is none's."""

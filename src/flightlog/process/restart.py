@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEVER = frozenset(("config-error", "exec-failure", "stopped-by-us"))
 OUT_OF_MEMORY = frozenset(("oom-cgroup", "oom-host", "memory-error"))
 RESTART, END, QUARANTINE = "restart", "end", "quarantine"
-ONE, ALL, REST = "one", "all", "rest"
+ONE, ALL, REST = STRATEGIES = "one", "all", "rest"
 _MOST_DOUBLINGS = 40
 
 

@@ -246,6 +246,7 @@ def _be_command(setup: Setup, go_source: int, go_sink: int, error_source: int, e
                 os.dup2(stream.sink, number)
         environment = setup.environment
         environment[b"FLIGHTLOG_ADOPT"] = b"%s:%d" % (setup.spec.run.encode(), os.getpid())
+        launch.address(environment, setup.keeper)
         setup.limits.restore()
         setup.inherited.restore()
         code = launch.become(setup.spec.command, environment)

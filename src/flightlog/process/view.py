@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from .. import identity
-from . import machine, rate
+from . import machine, rate, restart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def view(folder: StateDir, state: dict[str, Any]) -> dict[str, Any]:
         "recorded": bool(spec.get("recorded")),
         "command": list(spec.get("command") or ()),
         "cwd": spec.get("cwd"),
+        "group": list(spec.get("group") or ()),
+        "strategy": spec.get("strategy") or restart.ONE,
         "attempt": state.get("attempt", 0),
         "restarts": state.get("restarts", 0),
         "uptime_s": round(rate.boottime() - float(state.get("began") or 0), 3) if alive else None,

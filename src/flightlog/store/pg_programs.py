@@ -17,6 +17,7 @@ import stat
 import subprocess
 from typing import NamedTuple
 
+from .. import identity
 from ..errors import EmbeddedError
 
 OLDEST = 15
@@ -84,15 +85,16 @@ class Programs(NamedTuple):
         )
 
     def launch(self, name: str, arguments: list[str], account: Account, log: int) -> subprocess.Popen[bytes]:
-        """Start a program in a session of its own, with nothing of ours but *log*."""
+        """Start a program in a session of its own, with nothing of ours but *log*; what ends the program that we are in does not end it."""
         command = [os.path.join(self.folder, name), *arguments]
+        environment = {**_environment(), identity.DETACHED: "1"}
         if account.lent:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=_environment(), close_fds=True,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment, close_fds=True,
                 start_new_session=True, user=account.uid, group=account.gid, extra_groups=[], umask=0o077,
             )  # fmt: skip
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=_environment(), close_fds=True,
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment, close_fds=True,
             start_new_session=True, umask=0o077,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ VALUES (%(command)s, %(verb)s, %(node)s, %(run)s, %(program)s, %(arguments)s::js
 SELECT command_id, verb, run_id, program, arguments, requested_by FROM pipeline_commands_claim_v1(%(node)s, %(epoch)s, %(limit)s)
 
 -- name: complete
-SELECT pipeline_command_complete_v1(%(node)s, %(epoch)s, %(command)s, %(done)s, %(result)s)
+SELECT pipeline_command_complete_v2(%(node)s, %(epoch)s, %(command)s, %(done)s, %(result)s)
 
 -- name: answer
 SELECT state, coalesce(result, '') FROM pipeline_commands WHERE command_id = %(command)s

@@ -33,6 +33,7 @@ roles (role) AS (
            ('pipeline_self_check_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_commands_claim_v1', true, ARRAY['flightlog_writer']),
            ('pipeline_command_complete_v1', true, ARRAY['flightlog_writer']),
+           ('pipeline_command_complete_v2', true, ARRAY['flightlog_writer']),
            ('pipeline_partitions_ensure_v1', true, ARRAY['flightlog_writer', 'flightlog_maintenance']),
            ('pipeline_partition_drop_v1', true, ARRAY['flightlog_maintenance']),
            ('pipeline_node_check_v1', true, ARRAY[]::text[]),
