@@ -37,7 +37,10 @@ if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms fo
     from .store.ingest import PostgresSink
 
 READER = "flightlog cli"  # application_name of who reads
-CATCH_UP_SECONDS = 0.2
+CATCH_UP_SECONDS = 0.2  # for an agent that runs
+OWN_CATCH_UP_SECONDS = (
+    1.0  # where none runs: a busy machine needs that for a short run's last words, an idle one is done long before
+)
 RECOVERY_SECONDS = 10.0  # an embedded server that was killed is back in less than one
 RETRY_SECONDS = 0.05
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog
@@ -305,7 +308,7 @@ def _catch_up(reading: Reading) -> None:
             agent = make_agent(own)
             agent.quiet = True
             try:
-                agent.drain(CATCH_UP_SECONDS)
+                agent.drain(OWN_CATCH_UP_SECONDS)
             finally:
                 agent.close()
             _look_at_spool(reading)

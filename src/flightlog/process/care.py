@@ -103,7 +103,7 @@ def _above(fd: int) -> int:
     """Return a copy of a descriptor that is neither 3 nor 4."""
     import fcntl
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    return fcntl.fcntl(fd, getattr(fcntl, "F_DUPFD_CLOEXEC", 1030), 10)  # PyPy does not name it
 
 
 def _send(fd: int, data: bytes) -> None:

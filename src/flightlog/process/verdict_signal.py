@@ -26,6 +26,8 @@ _ABORT_WORDS = (
     "terminate called",
     "Fatal Python error",
 )
+# The limit is held against a clock of whole ticks, taken at samples; the time used is measured. On a busy machine they come apart.
+CLOCKS_APART, FAR_APART = 0.25, 1.0
 
 
 def judge(case: Case) -> Finding:
@@ -55,7 +57,7 @@ def _killed(case: Case) -> Finding:
         because = ["SIGKILL, and its memory cgroup lost %d processes to the OOM killer meanwhile" % case.oom_kills]
         return Finding("oom-cgroup", LIKELY, because + _memory(case))
     limit, used = case.number("cpu", "limits"), case.cpu_seconds
-    if limit is not None and used is not None and used >= limit - 0.1:  # two clocks, which do not tick together
+    if limit is not None and used is not None and used >= limit - CLOCKS_APART:
         return Finding(
             "cpu-limit",
             PROVEN if used >= limit else LIKELY,
@@ -70,6 +72,9 @@ def _killed(case: Case) -> Finding:
     sender = _sender(case)
     if sender:
         return Finding("stopped-outside", PROVEN, [sender])
+    if limit is not None and used is not None and used >= max(limit - FAR_APART, limit / 2):
+        said = "SIGKILL at about its limit of CPU time (%.1f of %d s used): from the kernel, or from a process"
+        return Finding("unknown", UNKNOWN, [said % (used, limit)])
     if case.oom_kills == 0:  # the kernel's own reason for it is out of the question; what is left is a process
         return Finding("stopped-outside", LIKELY, ["SIGKILL from a process; the kernel does not tell which"])
     return Finding("unknown", UNKNOWN, ["SIGKILL; neither the sender nor the kernel's OOM counter could be seen"])

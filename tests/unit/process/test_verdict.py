@@ -119,6 +119,8 @@ CASES = [
     ("cpu-limit", "proven", died("SIGXCPU", limits={"cpu": 2}, rusage={"user_s": 1.9, "system_s": 0.2})),
     ("cpu-limit", "likely", died("SIGXCPU")),
     ("cpu-limit", "proven", died("SIGKILL", limits={"cpu": 2}, rusage={"user_s": 1.9, "system_s": 0.2})),
+    ("cpu-limit", "likely", died("SIGKILL", limits={"cpu": 2}, rusage={"user_s": 1.6, "system_s": 0.2})),
+    ("unknown", "unknown", died("SIGKILL", limits={"cpu": 2}, rusage={"user_s": 1.2, "system_s": 0.2})),
     ("file-limit", "proven", died("SIGXFSZ", limits={"fsize": 1024})),
     ("oom-cgroup", "likely", died("SIGKILL", oom_kills=1)),
     ("oom-cgroup", "proven", died("SIGKILL", kernel=["Memory cgroup out of memory: Killed process 7 (x)"])),
