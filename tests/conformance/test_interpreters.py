@@ -55,18 +55,22 @@ print(json.dumps([first, seen, again, adopted, third, paused, stopped, last, kee
 """
 
 
+def live(python, made, home):
+    hidden = ("FLIGHTLOG_", "PYTHON", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    environment.update(FLIGHTLOG_HOME=home, FLIGHTLOG_AGENT="never")
+    return subprocess.run(
+        [python, "-S", "-s", "-c", LIFE, SOURCE, made], env=environment, cwd=home, capture_output=True, timeout=150
+    )
+
+
 @pytest.mark.parametrize("made", ["ProcessController", "EnhancedProcessController"])
-@pytest.mark.parametrize("version", interpreters.VERSIONS)
+@pytest.mark.parametrize("version", [version for version in interpreters.VERSIONS if version != "pypy3"])
 def test_a_daemon_s_life(version, made, home):
     python = interpreters.find(version)
     if python is None:
         pytest.skip(f"no {version} here")
-    hidden = ("FLIGHTLOG_", "PYTHON", "VIRTUAL_ENV")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    environment.update(FLIGHTLOG_HOME=home, FLIGHTLOG_AGENT="never")
-    done = subprocess.run(
-        [python, "-S", "-s", "-c", LIFE, SOURCE, made], env=environment, cwd=home, capture_output=True, timeout=150
-    )
+    done = live(python, made, home)
     assert done.returncode == 0, done.stderr.decode()
     first, seen, again, adopted, third, paused, stopped, last, job, loaded = json.loads(done.stdout)
     assert seen == ["daemon"] and loaded == []
@@ -79,3 +83,14 @@ def test_a_daemon_s_life(version, made, home):
     assert not any(alive(pid) for pid in (first, again["pid"], third["pid"]))
     with open(last["stdout"]) as file:
         assert file.read() == "up\n" * 3
+
+
+def test_an_interpreter_that_cannot_wait_says_so(home):
+    python = interpreters.find("pypy3")
+    if python is None:
+        pytest.skip("no pypy3 here")
+    if subprocess.run([python, "-c", "import os; os.waitid"], capture_output=True).returncode == 0:
+        pytest.skip("this pypy3 can")
+    done = live(python, "ProcessController", home)
+    said = f"{python} has no waitid(2), without which nothing can be kept"
+    assert (done.returncode, done.stderr.decode().rstrip().endswith(said)) == (1, True), done.stderr.decode()

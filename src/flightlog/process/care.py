@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 
+from ..errors import FlightlogError
 from . import launch
 from .family import DETACHED
 from .program import KEPT
@@ -49,8 +50,9 @@ def environment(home: str) -> dict[bytes, bytes]:
 def start(folder: StateDir, program: Program | None) -> dict[str, Any]:
     """Start a caretaker for *program*, or for what is there already; return its answer (see `beginning`).
 
-    Raises OSError when no process can be made, and TimeoutError when it does not answer.
+    Raises OSError when no process can be made, TimeoutError when it does not answer, FlightlogError when this interpreter cannot keep any.
     """
+    _must_be_able()
     question, ask = os.pipe()
     answers, answer = os.pipe()
     moved = [_above(question), _above(answer)]
@@ -87,6 +89,7 @@ def start(folder: StateDir, program: Program | None) -> dict[str, Any]:
 
 def become(folder: StateDir, program: Program) -> NoReturn:
     """Become the caretaker of *program* in the foreground, in place of this process: a service manager has started it. Raises OSError."""
+    _must_be_able()
     question = os.memfd_create("program", os.MFD_CLOEXEC)
     _send(question, json.dumps(program.as_json()).encode("ascii"))
     os.lseek(question, 0, os.SEEK_SET)
@@ -97,6 +100,14 @@ def become(folder: StateDir, program: Program) -> NoReturn:
     home = os.path.dirname(os.path.dirname(folder.path))
     given = environment(home)
     os.execve(sys.executable, arguments(folder, foreground=True), given)
+
+
+def _must_be_able() -> None:
+    if not hasattr(os, "waitid"):  # a caretaker runs under the interpreter of the controller
+        raise FlightlogError(
+            "%s has no waitid(2), without which nothing can be kept" % sys.executable,
+            "start it from CPython 3.8 or newer, or by `flightlog start`: what is kept may be of any interpreter",
+        )
 
 
 def _above(fd: int) -> int:
