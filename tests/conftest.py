@@ -114,3 +114,11 @@ def empty_dsn(server):
     with psycopg.connect(server.dsn, autocommit=True) as connection:
         connection.execute("CREATE DATABASE empty")
     return server.dsn.replace("dbname=flightlog", "dbname=empty")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what starts another interpreter: which one pytest itself runs in makes no difference to it (see `make test-newest`)."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "version" in callspec.params and isinstance(callspec.params["version"], str):
+            item.add_marker(pytest.mark.other_python)
