@@ -43,12 +43,16 @@ def test_after_the_caretaker_s_death_the_next_call_takes_over(kept, call):
         assert again.stop_process("lone") and not alive(pid)
 
 
-def test_the_end_of_an_adopted_process_is_known(kept):
-    kept.keep.start_process(
-        "known", kept.counting("sys.stdin.read(); time.sleep(0.7); os._exit(7)"), auto_restart=False
+def test_the_end_of_an_adopted_process_is_known(kept, tmp_path):
+    go = tmp_path / "go"
+    ends = "[time.sleep(0.05) for _ in iter(lambda: os.path.exists(%r), True)]; os._exit(7)" % str(go)
+    killed = (
+        kept.keep.start_process("known", kept.counting(ends), auto_restart=False) and kept.status("known")["caretaker"]
     )
     kept.kill_caretaker("known")
+    wait_until(lambda: kept.status("known")["caretaker"] not in (None, killed))
     assert kept.status("known")["state"] == "running"
+    go.touch()
     found = kept.await_state("known", "failed")
     assert (found["exit_code"], found["verdict"]) == (7, "exit-status")
 
