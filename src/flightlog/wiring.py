@@ -38,9 +38,7 @@ if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms fo
 
 READER = "flightlog cli"  # application_name of who reads
 CATCH_UP_SECONDS = 0.2  # for an agent that runs
-OWN_CATCH_UP_SECONDS = (
-    1.0  # where none runs: a busy machine needs that for a short run's last words, an idle one is done long before
-)
+OWN_CATCH_UP_SECONDS = 1.0  # where none runs: a busy machine needs that for the last words of a short run
 RECOVERY_SECONDS = 10.0  # an embedded server that was killed is back in less than one
 RETRY_SECONDS = 0.05
 OPEN_LINE_BYTES = 64 << 10  # the rest of a line that is still being written is no backlog

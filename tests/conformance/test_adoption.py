@@ -46,9 +46,8 @@ def test_after_the_caretaker_s_death_the_next_call_takes_over(kept, call):
 def test_the_end_of_an_adopted_process_is_known(kept, tmp_path):
     go = tmp_path / "go"
     ends = "[time.sleep(0.05) for _ in iter(lambda: os.path.exists(%r), True)]; os._exit(7)" % str(go)
-    killed = (
-        kept.keep.start_process("known", kept.counting(ends), auto_restart=False) and kept.status("known")["caretaker"]
-    )
+    kept.keep.start_process("known", kept.counting(ends), auto_restart=False)
+    killed = kept.status("known")["caretaker"]
     kept.kill_caretaker("known")
     wait_until(lambda: kept.status("known")["caretaker"] not in (None, killed))
     assert kept.status("known")["state"] == "running"

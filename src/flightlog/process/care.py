@@ -88,7 +88,7 @@ def start(folder: StateDir, program: Program | None) -> dict[str, Any]:
 
 
 def become(folder: StateDir, program: Program) -> NoReturn:
-    """Become the caretaker of *program* in the foreground, in place of this process: a service manager has started it. Raises OSError."""
+    """Become the caretaker of *program* in the foreground, in place of this process: a service manager has started it. Raises OSError, and FlightlogError as `start`."""
     _must_be_able()
     question = os.memfd_create("program", os.MFD_CLOEXEC)
     _send(question, json.dumps(program.as_json()).encode("ascii"))
@@ -114,7 +114,7 @@ def _above(fd: int) -> int:
     """Return a copy of a descriptor that is neither 3 nor 4."""
     import fcntl
 
-    return fcntl.fcntl(fd, getattr(fcntl, "F_DUPFD_CLOEXEC", 1030), 10)  # PyPy does not name it
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
 
 
 def _send(fd: int, data: bytes) -> None:

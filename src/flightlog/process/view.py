@@ -48,7 +48,7 @@ def view(folder: StateDir, state: dict[str, Any]) -> dict[str, Any]:
         "because": list((state.get("end") or {}).get("because") or ()),
         "exit_code": (state.get("end") or {}).get("exit_code"),
         "term_signal": (state.get("end") or {}).get("term_signal"),
-        "ended_at": _moment((state.get("end") or {}).get("ended_at")),
+        "ended_at": moment((state.get("end") or {}).get("ended_at")),
         "reason": state.get("reason") or None,
         "problem": state.get("problem") or None,
         "ready": state.get("ready"),
@@ -79,7 +79,8 @@ def _next(state: dict[str, Any]) -> float | None:
     return round(max(0.0, float(state.get("next_at") or 0) - rate.boottime()), 3)
 
 
-def _moment(seconds: Any) -> str | None:
+def moment(seconds: Any) -> str | None:
+    """Return seconds since the epoch as ISO 8601 in UTC, with microseconds; None for what is no number."""
     if not isinstance(seconds, (int, float)):
         return None
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%06dZ" % int(seconds % 1 * 1e6)

@@ -14,6 +14,7 @@ import time
 from .. import identity, redact
 from ..journal import evidence
 from . import stacks, stall, threads
+from .view import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def look(run: Living) -> dict[str, Any]:
         "run": run.run,
         "short": identity.short(run.run),
         "pipeline": run.pipeline,
-        "ts": _now(),
+        "ts": moment(time.time()),
         "klass": klass,
         "details": details,
         "processes": [
@@ -107,8 +108,3 @@ def text(document: dict[str, Any]) -> str:
         document = dict(document, processes=document["processes"][:kept], missing=[*document["missing"][:20], said])
         whole = json.dumps(document)
     return whole
-
-
-def _now() -> str:
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + ".%06dZ" % int(now % 1 * 1e6)
