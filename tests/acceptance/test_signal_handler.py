@@ -448,7 +448,8 @@ import asyncio
 async def main():
     try:
         say("ready")
-        await asyncio.sleep(60)
+        while True:
+            await asyncio.sleep(0.5)  # as in `forever`: the loop, too, may go to sleep just after a signal came
     finally:
         print("task ended")
 handler = flightlog.EnhancedSignalHandler()

@@ -36,7 +36,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.errors = 0
-        self.failed = 0  # records that our own code failed to write; declared with the next record
+        self.failed = 0  # records that our own code failed to write and nothing has declared yet
         self.pipeline = ""
         self.writer: Writer | None = None
         self.scope: Scope | None = None
@@ -165,7 +165,7 @@ class Recorder:
         redact.look(identity.control_path(self._config or ""))
         self.page = self.control.page
         self.check_at = now + LOOK_EVERY_NS
-        if self.failed:
+        if self.failed > 0:
             self._own_up()
         pressure = self.control.pressure
         self.patience.seconds = self.writer.patience.seconds = self.control.limits.block_ms / 1000.0
@@ -192,9 +192,11 @@ class Recorder:
 
     def _own_up(self) -> None:
         """Declare the records that we failed to write, most likely because the program's stack was full. Their level is not known."""
-        count, self.failed = self.failed, 0
-        for _ in range(count):
+        # In this order: an exception from outside that breaks it off here makes one be declared twice, where the other way round they would be forgotten.
+        # Two threads may do it at once; then the account is below zero, and what fails next has been declared already.
+        while self.failed > 0:
             self.writer.drop(0, FAILED)  # type: ignore[union-attr]
+            self.failed -= 1
 
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
@@ -218,7 +220,7 @@ class Recorder:
         try:
             if self.writer is None:
                 return
-            if self.failed:
+            if self.failed > 0:
                 self._own_up()
             if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}

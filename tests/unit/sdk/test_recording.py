@@ -179,3 +179,25 @@ threading.Event().wait()
                     seen.append((record["x"]["t"], record["x"]["i"]))
         assert len(seen) == len(set(seen))
         assert said <= set(seen)
+
+
+def test_what_failed_stays_owed_when_its_declaration_is_broken_off(tmp_path):
+    code = """
+import flightlog; flightlog.init()
+from flightlog.sdk.recorder import recorder
+logger = flightlog.get_logger("x")
+logger.info("first")
+writer, drop, calls = recorder.writer, recorder.writer.drop, []
+def broken_off(level, reason, pressure=0):
+    calls.append(reason)
+    if len(calls) == 2:
+        raise ValueError("from another thread")
+    drop(level, reason, pressure)
+writer.drop = broken_off
+recorder.failed, recorder.check_at = 3, 0
+logger.info("lost with it")
+logger.info("third")
+"""
+    done, found = run(tmp_path, code)
+    assert (done.returncode, done.stderr, messages(found)[:2]) == (0, "", ["first", "third"])
+    assert [record["dropped"] for record in found if record["k"] == "drops"][-1] == {"0/failed": 4}
