@@ -4,6 +4,7 @@ That this file is here also puts `tests/` on the path: `from waiting import wait
 """
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -101,7 +102,9 @@ def dsn(server, template):
 
     name = "t_" + secrets.token_hex(6)
     with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
+        )  # half the work, without WAL
         yield server.dsn.replace("dbname=flightlog", f"dbname={name}")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -116,9 +119,23 @@ def empty_dsn(server):
     return server.dsn.replace("dbname=flightlog", "dbname=empty")
 
 
+ONCE = ("faults", "simulation", "mutants", "fuzz")  # long loops; `make faults` plays their victims in every interpreter
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what starts another interpreter: which one pytest itself runs in makes no difference to it (see `make test-newest`)."""
+    """Mark what `make test-newest` leaves out: `once`, and of what is tested with several parameters all but one, chosen by the campaign's seed."""
+    from campaign import SEED
+
+    variants = {}
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "version" in callspec.params and isinstance(callspec.params["version"], str):
-            item.add_marker(pytest.mark.other_python)
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if isinstance(params.get("version"), str) or os.path.relpath(item.path, HERE).split(os.sep)[0] in ONCE:
+            item.add_marker(pytest.mark.once)
+        else:
+            variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chooser = random.Random(SEED)
+    for _, same in sorted(variants.items()):
+        chosen = chooser.choice(same)
+        for item in same:
+            if item is not chosen:
+                item.add_marker(pytest.mark.variant)

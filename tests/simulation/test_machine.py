@@ -187,6 +187,6 @@ def settings_for(examples, steps):
 @pytest.mark.timeout(3600)  # a failure is made short before it is told
 def test_any_history_ends_with_every_record_stored_once_or_declared(capsys):
     for number in range(rounds(1)):
-        run_state_machine_as_test(seed(SEED + number)(Delivery), settings=settings_for(rounds(250, 25), 50))
+        run_state_machine_as_test(seed(SEED + number)(Delivery), settings=settings_for(rounds(150, 25), 50))
     with capsys.disabled():
         print(f" [{TOTALS['examples']} histories, {TOTALS['steps']} steps, {len(BY_RULE)} rules, seed {SEED}] ", end="")

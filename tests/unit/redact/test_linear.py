@@ -102,14 +102,14 @@ def count(text, monkeypatch):
 
 @pytest.mark.parametrize("piece", HARD)
 def test_ten_times_the_text_is_ten_times_the_work(piece, monkeypatch):
-    small = piece * (6_000 // len(piece))
+    small = piece * (4_000 // len(piece))
     assert count(small * 10, monkeypatch) <= 13 * count(small, monkeypatch) + 200
 
 
 @pytest.mark.parametrize("piece", HARD)
-def test_megabytes_end(piece):
-    """Within the test's timeout: quadratic work on two million characters would take hours."""
-    redact.text(piece * (2_000_000 // len(piece)) + "\npassword=x eyJ AKIA sk- bearer @ :// 4111 4111 4111")
+def test_a_megabyte_ends(piece):
+    """Within the test's timeout: quadratic work on a million characters would take an hour."""
+    redact.text(piece * (1_000_000 // len(piece)) + "\npassword=x eyJ AKIA sk- bearer @ :// 4111 4111 4111")
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
