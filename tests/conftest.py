@@ -22,6 +22,8 @@ hypothesis.settings.load_profile("any machine")
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "faults")]
+from campaign import SEED  # noqa: E402  (here, for workers of pytest-xdist take the seed from the environment)
+
 for _name in (
     "COLUMNS",
     "LINES",
@@ -124,8 +126,6 @@ ONCE = ("faults", "simulation", "mutants", "fuzz")  # long loops; `make faults` 
 
 def pytest_collection_modifyitems(items):
     """Mark what `make test-newest` leaves out: `once`, and of what is tested with several parameters all but one, chosen by the campaign's seed."""
-    from campaign import SEED
-
     variants = {}
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
