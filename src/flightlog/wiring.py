@@ -233,7 +233,7 @@ def make_agent(holding: door.Door, upkeep: object = None, idle_exit: float | Non
 
 @contextlib.contextmanager
 def reading_store(ship: bool = True) -> Iterator[Reading]:
-    """Open the store for reading; ship first what is pending, for at most 200 ms.
+    """Open the store for reading; ship first what is pending, for at most 200 ms by an agent that runs, for at most a second without one.
 
     Raises SinkError, EmbeddedError.
     """
@@ -245,7 +245,7 @@ def reading_store(ship: bool = True) -> Iterator[Reading]:
             migrate.migrate(dsn, settings().database.roles)
         look_only(reading.connection)
         _look_at_spool(reading)
-        if ship and off is None and reading.backlog_bytes:
+        if ship and off is None and any(reading.pending.values()):
             _catch_up(reading)
         yield reading
     finally:
@@ -316,9 +316,17 @@ def _catch_up(reading: Reading) -> None:
     finally:
         own.leave()
     door.ring(home)
-    while reading.backlog_bytes and time.monotonic() < deadline:
+    before = reading.positions
+    while time.monotonic() < deadline and (reading.backlog_bytes or _stands(reading, before)):
         time.sleep(0.01)
         _look_at_spool(reading)
+
+
+def _stands(reading: Reading, before: dict[str, tuple[int, int, bool]]) -> bool:
+    """Tell whether something waits that has not moved since *before*: lines of a run that goes on, or only the beginning of one."""
+    return any(
+        waits and reading.positions.get(writer) == before.get(writer) for writer, waits in reading.pending.items()
+    )
 
 
 def look_again(reading: Reading) -> None:
