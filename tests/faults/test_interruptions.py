@@ -28,11 +28,23 @@ def is_in_storm(frame):
         frame = frame.f_back
     return frame is not None
 
+def ring_again():
+    signal.setitimer(signal.ITIMER_REAL, 0.0007)
+
 def on_alarm(number, frame):
-    n = next(numbers)
-    worker.log(native.info if n % 2 else std.info, "alarm", n)
-    if n % 7 == 3 and is_in_storm(frame):  # elsewhere nothing waits for it: on a busy machine it rings between two lines of ours
-        raise (Boom if n % 2 else Bang)
+    # Handlers are interrupted by handlers, three deep: on a machine on which one takes longer than the timer does, there would be no end to it.
+    global depth
+    depth += 1
+    try:
+        if depth < 3:
+            ring_again()
+        n = next(numbers)
+        worker.log(native.info if n % 2 else std.info, "alarm", n)
+        if n % 7 == 3 and is_in_storm(frame):  # elsewhere nothing waits for it: on a busy machine it rings between two lines of ours
+            raise (Boom if n % 2 else Bang)
+    finally:
+        depth -= 1
+        ring_again()
 
 class Garbage:
     def __init__(self):
@@ -56,12 +68,16 @@ threads = [threading.Thread(target=work, args=(name,)) for name in names]
 for thread in threads:
     thread.start()
 gc.set_threshold(7)
+depth = 0
 signal.signal(signal.SIGALRM, on_alarm)
-signal.setitimer(signal.ITIMER_REAL, 0.0007, 0.0007)
 until, counter = time.monotonic() + seconds, itertools.count()
 def storm():
+    global depth
     while time.monotonic() < until:
         n = next(counter)
+        if n % 16 == 0 and not signal.getitimer(signal.ITIMER_REAL)[0]:  # at first, and when an exception has hit the end of a handler
+            depth = 0
+            ring_again()
         worker.log(native.info, "main", n)
         Garbage()
         if n % 5 == 0:
