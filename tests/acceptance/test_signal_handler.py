@@ -88,6 +88,17 @@ def state_of(thread):
         return file.read().rpartition(")")[2].split()[0]
 
 
+def rests(thread):
+    """Whether a main thread sleeps and has done so for a while: on its way there it sleeps as well, for the interpreter lock."""
+    before = switches(thread)
+    return all(state_of(thread) == "S" and switches(thread) == before for _ in range(2000))
+
+
+def switches(thread):
+    with open(f"/proc/{thread}/task/{thread}/status") as file:
+        return [line for line in file if "ctxt_switches" in line]
+
+
 @pytest.fixture
 def program(tmp_path):
     made = []
@@ -595,9 +606,7 @@ def test_installed_for_a_program_whose_work_is_in_threads(program, version):
     one.expect("True True")
     one.expect("ready")
     if version not in THAT_TELL_US_BEFORE_THREADS:
-        wait_until(
-            lambda: one.process.poll() is not None or state_of(one.process.pid) == "S", 30, "the main thread waits"
-        )
+        wait_until(lambda: one.process.poll() is not None or rests(one.process.pid), 30, "the main thread waits")
     one.send(signal.SIGTERM)
     status, lines, err = one.end()
     assert status == -signal.SIGTERM

@@ -95,14 +95,19 @@ def exit_status(process: Process) -> int | None:
 
 
 def _of_zombie(process: Process) -> int | None:
-    """Return what proc(5) says of it (stat, field 52). To who may not trace it that is always 0; to who may, `io` can be read."""
+    """Return what proc(5) says of it (stat, field 52). To who may not trace it that is always 0.
+
+    Who may sees in field 35 (wchan) that it does not run; before Linux 5.16 that is 0 as well, and then `io` is asked, which root can read.
+    """
     try:
-        with open("/proc/%d/io" % process.pid, "rb") as file:
-            file.read()
         with open("/proc/%d/stat" % process.pid, "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
         if fields[0] != b"Z" or int(fields[19]) != process.start:
             return None
-        return int(fields[49])
+        status = int(fields[49])
+        if not status and fields[32] == b"0":
+            with open("/proc/%d/io" % process.pid, "rb") as file:
+                file.read()
+        return status
     except (OSError, ValueError, IndexError):
         return None
