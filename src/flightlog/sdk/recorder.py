@@ -23,6 +23,7 @@ from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
+from .carry import inherited, keeper_lives
 from .context import Scope, current
 
 TYPE_CHECKING = False
@@ -74,7 +75,11 @@ class Recorder:
 
     def _find_run(self) -> None:
         run = os.environ.get("FLIGHTLOG_RUN", "")
-        if identity.is_ulid(run) and _keeper_lives():
+        carried = inherited()
+        if carried is not None:
+            self.scope = carried
+            self._announced = True
+        elif identity.is_ulid(run) and keeper_lives():
             self.scope = Scope(run)
             self._announced = True
         else:
@@ -198,22 +203,23 @@ class Recorder:
             self.writer.drop(0, FAILED)  # type: ignore[union-attr]
             self.failed -= 1
 
-    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
-        """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
+    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> bool:
+        """Record an event in *scope* (default: where we are) and tell whether it was. Durable like any record; never raises."""
         try:
             now = time.time_ns()
             level = records.EVENT_LEVELS.get(name, records.INFO)
             if not self.admit(now, level, name in records.KEPT_EVENTS):
-                return
+                return False
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             payload = encode(records.event(name, where.run, data, where.stage, now))
-            self.writer.append(payload, level, name in records.FINAL_EVENTS)
+            return self.writer.append(payload, level, name in records.FINAL_EVENTS) > 0
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
             self.check_at = 0
+            return False
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
@@ -263,16 +269,6 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
     }  # type: dict[str, Any]
     data.update(more)
     return data
-
-
-def _keeper_lives() -> bool:
-    """Tell whether the run that the environment names still goes on: its keeper is told as pid:start time."""
-    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
-    try:
-        pid, start = keeper.split(":")
-        return identity.process_alive(int(pid), int(start))
-    except ValueError:
-        return True
 
 
 recorder = Recorder()

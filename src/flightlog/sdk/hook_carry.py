@@ -1,0 +1,224 @@
+"""The hooks that carry where we are into threads, executors, subprocesses and multiprocessing. asyncio's tasks inherit it by themselves.
+
+Each takes the scope where work is handed over and enters it where the work begins; where a scope is none, nothing is done. What is
+hooked are methods that these libraries call on themselves, noticed when they are looked up (`noticed`), so that tracebacks stay what they were; a library
+that has no such method is left alone. What a child process is told is one variable more, `FLIGHTLOG_SCOPE`; where the kill switch is on, not even that.
+Not covered: os.fork needs nothing; os.exec*, os.spawn*, os.system and a thread begun by `_thread` or by C code: `flightlog.carry`.
+Owns: these hooks. Leaves the line of text to `carry`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..config.control import DISABLED, STATE
+from .carry import ATTRIBUTE, VARIABLE, from_text, here, to_text
+from .context import current
+from .noticed import notice
+from .recorder import recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, List
+
+    from .context import Scope
+
+MAX_HANDED = 10_000  # calls handed to process pools and not yet picked up
+
+
+# -- threads --------------------------------------------------------------------------------------------------------------
+
+
+def install_threads(module: ModuleType) -> None:
+    """Install into the module `threading`: a thread belongs to where it was started."""
+    thread = module.Thread
+    if isinstance(thread, type) and "_bootstrap_inner" in thread.__dict__:
+        notice(thread, "_bootstrap", _take)
+        notice(thread, "_bootstrap_inner", _enter_thread)
+
+
+def _take(thing: Any) -> None:
+    """Called where something is handed over: keep where we are with it."""
+    scope = current.get()
+    if scope is not None:
+        thing.__dict__[ATTRIBUTE] = scope
+
+
+def _enter_thread(thread: Any) -> None:
+    """Called in the new thread, before anything of the program's."""
+    scope = thread.__dict__.pop(ATTRIBUTE, None)
+    if scope is not None:
+        context = thread.__dict__.get("_context")  # from Python 3.14 on a thread runs in this one
+        if context is not None:
+            context.run(current.set, scope)
+        else:
+            current.set(scope)
+
+
+# -- executors ------------------------------------------------------------------------------------------------------------
+
+
+def install_thread_executor(module: ModuleType) -> None:
+    """Install into the module `concurrent.futures.thread`: a call belongs to where it was submitted, whichever thread makes it."""
+    item: Any = module._WorkItem  # type: ignore[attr-defined]
+    original = item.__init__
+
+    def __init__(self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        _take(self)
+
+    if notice(item, "run", lambda self: current.set(self.__dict__.get(ATTRIBUTE))):
+        item.__init__ = __init__
+
+
+def install_process_executor(module: ModuleType) -> None:
+    """Install into the module `concurrent.futures.process`: the same, in a worker process.
+
+    A call goes through a thread of the executor's own; it is recognised there by its dictionary of arguments, which is handed on as it is.
+    """
+    work: Any = module._WorkItem  # type: ignore[attr-defined]
+    call: Any = module._CallItem  # type: ignore[attr-defined]
+    init_work, init_call = work.__init__, call.__init__
+    if hasattr(call, "__setstate__"):
+        return
+    handed: dict[int, Scope] = {}
+
+    def _init_work(self: Any, future: Any, fn: Any, args: Any, kwargs: Any) -> None:
+        init_work(self, future, fn, args, kwargs)
+        scope = current.get()
+        if scope is not None and len(handed) < MAX_HANDED:
+            handed[id(kwargs)] = scope
+        else:
+            handed.pop(id(kwargs), None)  # of a call that was cancelled
+
+    def _init_call(self: Any, work_id: Any, fn: Any, args: Any, kwargs: Any) -> None:
+        init_call(self, work_id, fn, args, kwargs)
+        scope = handed.pop(id(kwargs), None)
+        if scope is not None:
+            self.__dict__[ATTRIBUTE] = to_text(scope)
+
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        text = state.pop(ATTRIBUTE, "")
+        self.__dict__.update(state)
+        _enter_text(text)
+
+    work.__init__, call.__init__, call.__setstate__ = _init_work, _init_call, __setstate__
+
+
+def _enter_text(text: Any) -> None:
+    """Be where a line of text says; in the process and thread that does the work."""
+    try:
+        current.set(from_text(text) if isinstance(text, str) and text else None)
+    except Exception:
+        recorder.errors += 1
+
+
+# -- processes ------------------------------------------------------------------------------------------------------------
+
+
+def install_process(module: ModuleType) -> None:
+    """Install into the module `multiprocessing.process`: a child belongs to where it was started, whatever the start method."""
+    notice(module.BaseProcess, "_check_closed", _hand_over)
+
+
+def _hand_over(process: Any) -> None:
+    """Called at the beginning of `start`, and elsewhere when it runs already: the line is pickled with the object."""
+    if process.__dict__.get("_popen") is None:
+        scope = here()
+        text = to_text(scope) if scope is not None and _is_more(scope, os.environ.get("FLIGHTLOG_RUN", "")) else ""
+        if text:
+            process.__dict__[ATTRIBUTE] = text
+
+
+def enter_process(process: Any) -> None:
+    """Be, in a new child, where it was started. Never raises."""
+    text = getattr(process, ATTRIBUTE, "")
+    if text and current.get() is None:
+        _enter_text(text)
+
+
+# -- subprocess -----------------------------------------------------------------------------------------------------------
+
+
+class _Module:
+    """Stands for `_posixsubprocess` in the module `subprocess` only: multiprocessing uses it as well."""
+
+    def __init__(self, module: Any, fork_exec: Any) -> None:
+        self._module, self.fork_exec = module, fork_exec
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def install_subprocess(module: Any) -> None:
+    """Install into the module `subprocess`: a child is told where it was started.
+
+    What is replaced is the function of C that forks: it raises nothing that a program sees in ordinary life. The way by posix_spawn(3), which
+    Python takes instead where it can, is switched off as its documentation says: the other one uses vfork(2) and is as fast.
+    """
+    if hasattr(module, "_fork_exec"):
+        module._fork_exec = _telling(module._fork_exec)
+    elif hasattr(module, "_posixsubprocess"):
+        low = module._posixsubprocess
+        module._posixsubprocess = _Module(low, _telling(low.fork_exec))
+    else:
+        return
+    if getattr(module, "_USE_POSIX_SPAWN", False):
+        module._USE_POSIX_SPAWN = False
+
+
+def _telling(fork_exec: Any) -> Any:
+    at = 5  # which argument is the environment, a list of b"NAME=value" or None, in Python 3.8 to 3.14
+
+    def told(*arguments: Any) -> Any:
+        try:
+            environment = _with_scope(arguments[at])
+            if environment is not None:
+                arguments = (*arguments[:at], environment, *arguments[at + 1 :])
+        except Exception:
+            recorder.errors += 1
+        return fork_exec(*arguments)
+
+    return told
+
+
+def _with_scope(given: List[bytes] | None) -> List[bytes] | None:
+    """Return the environment with where we are; None where it is to stay what it is."""
+    if recorder.page[STATE] & DISABLED:
+        return None
+    scope = here()
+    supervised = os.environ.get("FLIGHTLOG_RUN", "")
+    if scope is None or not _is_more(scope, supervised):
+        return None
+    if given is not None and not _is_made_of_ours(given, supervised):
+        return None
+    name = VARIABLE.encode() + b"="
+    text = to_text(scope)
+    kept = [one for one in (_environment() if given is None else given) if not one.startswith(name)]
+    return [*kept, name + os.fsencode(text)] if text else None
+
+
+def _is_more(scope: Scope, supervised: str) -> bool:
+    """Tell whether a child that knows the supervised run only would know too little."""
+    return scope.run != supervised or bool(scope.stage) or VARIABLE in os.environ
+
+
+def _is_made_of_ours(given: List[bytes], supervised: str) -> bool:
+    """Tell whether a program that gives its child an environment of its own meant it to know what we know: a bare one stays bare."""
+    names = {one.partition(b"=")[0] for one in given}
+    return b"FLIGHTLOG_RUN" in names if supervised else {b"PATH", b"HOME"} <= names
+
+
+def _environment() -> List[bytes]:
+    """Return the environment as exec(3) would hand it on, with what was put there behind Python's back."""
+    try:
+        import ctypes
+
+        pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+        found = []
+        while pointer[len(found)] is not None:
+            found.append(pointer[len(found)])
+        return found
+    except Exception:
+        return [name + b"=" + value for name, value in os.environb.items()]
