@@ -39,6 +39,7 @@ class Carried:
         self.__wrapped__, self._scope = function, scope
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call it there."""
         token = current.set(self._scope) if self._scope is not None else None
         try:
             return self.__wrapped__(*arguments, **named)

@@ -40,9 +40,12 @@ def decorate(function: Any, make: Callable[[], Any]) -> Any:
 
 def _flags(function: Any) -> int:
     """Return the flags of the code that a call of *function* begins with."""
-    while isinstance(function, functools.partial) or isinstance(function, types.MethodType):
+    while isinstance(function, (functools.partial, types.MethodType)):
         function = function.func if isinstance(function, functools.partial) else function.__func__
-    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
+    code = getattr(function, "__code__", None)
+    if code is None:  # an object that can be called
+        call = next((kind.__dict__["__call__"] for kind in type(function).__mro__ if "__call__" in kind.__dict__), None)
+        code = getattr(call, "__code__", None)
     return getattr(code, "co_flags", 0)
 
 

@@ -61,14 +61,17 @@ def _enter_thread(thread: Any) -> None:
 
 def install_thread_executor(module: ModuleType) -> None:
     """Install into the module `concurrent.futures.thread`: a call belongs to where it was submitted, whichever thread makes it."""
-    item: Any = module._WorkItem  # type: ignore[attr-defined]
+    item: Any = module._WorkItem
     original = item.__init__
 
     def __init__(self: Any, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
         _take(self)
 
-    if notice(item, "run", lambda self: current.set(self.__dict__.get(ATTRIBUTE))):
+    def enter(self: Any) -> None:
+        current.set(self.__dict__.get(ATTRIBUTE))
+
+    if notice(item, "run", enter):
         item.__init__ = __init__
 
 
@@ -77,8 +80,8 @@ def install_process_executor(module: ModuleType) -> None:
 
     A call goes through a thread of the executor's own; it is recognised there by its dictionary of arguments, which is handed on as it is.
     """
-    work: Any = module._WorkItem  # type: ignore[attr-defined]
-    call: Any = module._CallItem  # type: ignore[attr-defined]
+    work: Any = module._WorkItem
+    call: Any = module._CallItem
     init_work, init_call = work.__init__, call.__init__
     if hasattr(call, "__setstate__"):
         return
@@ -216,7 +219,7 @@ def _environment() -> List[bytes]:
         import ctypes
 
         pointer = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
-        found = []
+        found: List[bytes] = []
         while pointer[len(found)] is not None:
             found.append(pointer[len(found)])
         return found

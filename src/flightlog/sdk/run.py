@@ -196,7 +196,7 @@ class Run:
         """Count rows (records, messages: what goes in and comes out) read and written, where no stage does. From any thread; never raises."""
         for name, count in (("rows_read", read), ("rows_written", written)):
             if count:
-                self.metric(name, count, "counter", "rows")
+                self.metric(name, count, "counter")
 
     def event(self, name: str, /, **data: Any) -> None:
         """Record that something happened in this run, in the stage that we are in. Durable like any record; never raises.
@@ -216,14 +216,14 @@ class Run:
 
 
 @overload
-def run(pipeline: F) -> F: ...
+def run(pipeline: F) -> F: ...  # noqa: D103
 
 
 @overload
-def run(pipeline: str = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Run: ...
+def run(pipeline: str = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Run: ...  # noqa: D103, F811
 
 
-def run(pipeline: Any = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Any:
+def run(pipeline: Any = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Any:  # noqa: F811
     """Return a run of *pipeline* (default: the program's name); enter it by `with`, or decorate a function with it. *params* are recorded with it.
 
     Never raises. The first run of a command started by `flightlog run` is that command's run.

@@ -54,7 +54,8 @@ class Stage:
         self._count = Count()
         self._figures: dict[str, Any] = {}
         self._rows: dict[str, Count] = {}
-        self._outer, self._before = outer, None
+        self._outer = outer
+        self._before: Scope | None = None
         self._scope: Scope | None = None
         self._token: Token[Scope | None] | None = None
         self._began = self._number = self._pid = 0
@@ -174,7 +175,7 @@ class Stage:
             for name, count in (("read", read), ("written", written)):
                 if count and self._scope is not None:
                     self._rows.setdefault(name, Count()).add(count)
-                    figures.add(self._scope, "rows_" + name, count, "counter", "rows")
+                    figures.add(self._scope, "rows_" + name, count, "counter", "")
             self._look()
         except Exception:
             recorder.errors += 1
@@ -215,14 +216,14 @@ class Stage:
 
 
 @overload
-def stage(name: F) -> F: ...
+def stage(name: F) -> F: ...  # noqa: D103
 
 
 @overload
-def stage(name: str, total: int | float | None = None) -> Stage: ...
+def stage(name: str, total: int | float | None = None) -> Stage: ...  # noqa: D103, F811
 
 
-def stage(name: Any, total: int | float | None = None) -> Any:
+def stage(name: Any, total: int | float | None = None) -> Any:  # noqa: F811
     """Return a stage of whatever run or stage we are in; enter it by `with`, or decorate a function with it. Never raises.
 
     `@flightlog.stage` alone takes the function's name. *total* is how many items it will handle, if known.

@@ -32,7 +32,7 @@ def parse(header: object) -> tuple[str, str, str] | None:
         return None
     if not all(_DIGITS.issuperset(part) for part in parts[:4]) or parts[0] == "ff":
         return None
-    version, trace, span, flags = parts[:4]
+    trace, span, flags = parts[1:4]
     return (trace, span, flags) if trace.strip("0") and span.strip("0") else None
 
 
