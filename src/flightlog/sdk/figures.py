@@ -102,28 +102,39 @@ _hooked = False
 
 def add(scope: Scope | None, name: str, value: Any, kind: str, unit: str) -> None:
     """Take one value; write what is due. Raises nothing but for a mistake in *value*, *kind* or *scope*, which the caller counts."""
-    global _refused
     number = float(value)
-    if kind not in KINDS or not math.isfinite(number):
-        raise ValueError(kind)
+    if not math.isfinite(number):
+        raise ValueError(number)
     if scope is None:
         scope = _somewhere()
-    if not _hooked:
-        _hook()
-    key = (scope.run, scope.stage, str(name)[:MAX_NAME], kind, str(unit)[:MAX_NAME])
     mine = _threads.get(get_ident())
-    if mine is None:
-        mine = _threads[get_ident()] = {}
-    figure = mine.get(key)
+    figure = mine.get((scope.run, scope.stage, name, kind, unit)) if mine is not None else None
     if figure is None:
-        if len(mine) >= MAX_FIGURES:
-            _refused += 1
+        figure = _new(scope, name, kind, unit)
+        if figure is None:
             return
-        figure = mine[key] = Figure()
     now = _clock()
     figure.add(number, now, kind)
     if now >= _due:
         flush()
+
+
+def _new(scope: Scope, name: Any, kind: Any, unit: Any) -> Figure | None:
+    """Return the figure that this thread has under a name, made if need be; None when there are too many."""
+    global _refused
+    if kind not in KINDS:
+        raise ValueError(kind)
+    if not _hooked:
+        _hook()
+    mine = _threads.setdefault(get_ident(), {})
+    key = (scope.run, scope.stage, records.safe_text(name)[:MAX_NAME], kind, records.safe_text(unit)[:MAX_NAME])
+    figure = mine.get(key)
+    if figure is None:
+        if len(mine) >= MAX_FIGURES:
+            _refused += 1
+            return None
+        figure = mine[key] = Figure()
+    return figure
 
 
 def flush() -> None:

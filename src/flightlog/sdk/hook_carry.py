@@ -158,7 +158,7 @@ def install_subprocess(module: Any) -> None:
     """Install into the module `subprocess`: a child is told where it was started.
 
     What is replaced is the function of C that forks: it raises nothing that a program sees in ordinary life. The way by posix_spawn(3), which
-    Python takes instead where it can, is switched off as its documentation says: the other one uses vfork(2) and is as fast.
+    Python takes instead where it can, is switched off, as its documentation says, while there is something to tell: the other one uses vfork(2) and is as fast.
     """
     if hasattr(module, "_fork_exec"):
         module._fork_exec = _telling(module._fork_exec)
@@ -168,7 +168,19 @@ def install_subprocess(module: Any) -> None:
     else:
         return
     if getattr(module, "_USE_POSIX_SPAWN", False):
-        module._USE_POSIX_SPAWN = False
+        module._USE_POSIX_SPAWN = _NothingToTell()
+
+
+class _NothingToTell:
+    """True while a child need not be told where it was started."""
+
+    def __bool__(self) -> bool:
+        try:
+            scope = here()
+            return scope is None or not _is_more(scope, os.environ.get("FLIGHTLOG_RUN", ""))
+        except Exception:
+            recorder.errors += 1
+            return True
 
 
 def _telling(fork_exec: Any) -> Any:

@@ -25,13 +25,17 @@ _clock = time.monotonic_ns
 class Count:
     """A number that several threads add to: each has a part of its own, so that none waits and none is lost."""
 
-    __slots__ = ("_base", "_cells", "_threads", "told_at")
+    __slots__ = ("_base", "_cells", "_looked_at", "_skip", "_step", "_threads", "told_at")
 
     def __init__(self) -> None:
         self._base: int | float = 0
         self._threads: dict[int, int | float] = {}
         self._cells: dict[int, list[int]] = {}  # of loops that go on
         self.told_at = 0  # by time.monotonic_ns
+        self._skip = self._step = (
+            1  # calls until the clock is read; threads may get them wrong between them, which costs nothing but a look
+        )
+        self._looked_at = 0
 
     def value(self) -> int | float:
         """Return what was counted so far."""
@@ -46,9 +50,16 @@ class Count:
         """Let the count be *value* from here on."""
         self._base = value - self._counted()
 
-    def is_due(self, now: int) -> bool:
-        """Tell whether what was counted is to be told; *now* by time.monotonic_ns."""
-        return now - self.told_at >= EVERY_NS
+    def due(self) -> int:
+        """Return the time, by time.monotonic_ns, when what was counted is to be told; else 0. Reads the clock now and then only, as `track` does."""
+        self._skip -= 1
+        if self._skip > 0:
+            return 0
+        now = _clock()
+        step = 1 if now - self._looked_at > SLOW_NS else min(MOST_STEP, self._step * 2)
+        self._skip = self._step = step
+        self._looked_at = now
+        return now if now - self.told_at >= EVERY_NS else 0
 
     def track(self, items: Iterable[T], due: Callable[[int], None]) -> Iterator[T]:
         """Yield *items*, counting each when the next is asked for; *due* is called with the time when it is time to tell, and must not raise."""

@@ -13,6 +13,7 @@ import os
 import time
 
 from .. import identity, records
+from . import figures
 from . import traceparent as traces
 from .carry import inherited
 from .context import Scope, current, leave, within
@@ -65,6 +66,7 @@ class Run:
         self._began = self._pid = 0
         self._outermost = False
         self._before: Scope | None = None
+        self._scope: Scope | None = None
         self._token: Token[Scope | None] | None = None
 
     def __enter__(self) -> Run:
@@ -90,7 +92,7 @@ class Run:
             around = outer or inherited()
             self.parent = around.run if around is not None else supervised
         header = self._trace_of(outer)
-        scope = Scope(self.id)
+        scope = self._scope = Scope(self.id)
         self._token = current.set(scope)
         if outer is None and (recorder.scope is None or recorder.scope.run != self.id):
             # Threads that inherit no context belong to the outermost run.
@@ -129,8 +131,6 @@ class Run:
             recorder.check_at = 0
 
     def _end(self, problem: BaseException | None) -> None:
-        from . import figures
-
         if os.getpid() != self._pid:  # a forked child goes home through our block: the run is the parent's to end
             figures.flush()
             return
@@ -143,7 +143,7 @@ class Run:
         }
         if rows:
             data["rows"] = rows
-        recorder.event(records.RUN_LEFT if self._adopts else records.RUN_ENDED, data, Scope(self.id))
+        recorder.event(records.RUN_LEFT if self._adopts else records.RUN_ENDED, data, self._scope)
 
     async def __aenter__(self) -> Run:
         return self.__enter__()
@@ -170,7 +170,7 @@ class Run:
 
     def stage(self, name: str, total: int | float | None = None) -> Stage:
         """Return a stage of this run; enter it by `with`. *total* is how many items it will handle, if known."""
-        return Stage(name, total, Scope(self.id) if self.id else None)
+        return Stage(name, total, self._scope)
 
     def metric(self, name: str, value: float, kind: str = "gauge", unit: str = "") -> None:
         """Record a figure of this run, in the stage that we are in. Never raises, blocks on nothing.
@@ -186,8 +186,6 @@ class Run:
             unit: what it is counted in, for people.
         """
         try:
-            from . import figures
-
             figures.add(self._where(), name, value, kind, unit)
         except Exception:
             recorder.errors += 1
@@ -209,7 +207,7 @@ class Run:
             recorder.errors += 1
 
     def _where(self) -> Scope | None:
-        return within(Scope(self.id) if self.id else None)
+        return within(self._scope)
 
     def __repr__(self) -> str:
         return "<flightlog.Run %s %s>" % (self.pipeline, identity.short(self.id))

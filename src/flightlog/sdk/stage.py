@@ -17,6 +17,7 @@ import os
 import time
 
 from .. import records
+from . import figures
 from .context import current, leave, within
 from .progress import Count
 from .recorder import recorder
@@ -98,7 +99,7 @@ class Stage:
         if self._scope is None or os.getpid() != self._pid:  # a forked child goes home through our block
             return
         if self._rows:
-            self._flush()
+            figures.flush()
         now = time.monotonic_ns()
         if self._told != self.done:
             self._tell(now)
@@ -132,7 +133,9 @@ class Stage:
         """Say that *count* more items are done, from any thread. Records progress at most twice a second. Never raises."""
         try:
             self._count.add(count)
-            self._look()
+            now = self._count.due()
+            if now:
+                self._tell(now)
         except Exception:
             recorder.errors += 1
 
@@ -170,8 +173,6 @@ class Stage:
         They are recorded with the stage's progress and its end, and as the counters `rows_read` and `rows_written` of the run. Never raises.
         """
         try:
-            from . import figures
-
             for name, count in (("read", read), ("written", written)):
                 if count and self._scope is not None:
                     self._rows.setdefault(name, Count()).add(count)
@@ -185,8 +186,8 @@ class Stage:
         return Stage(name, total, self._scope)
 
     def _look(self) -> None:
-        now = time.monotonic_ns()
-        if self._count.is_due(now):
+        now = self._count.due()
+        if now:
             self._tell(now)
 
     def _said(self) -> dict[str, Any]:
@@ -208,11 +209,6 @@ class Stage:
             recorder.event(records.PROGRESS, data, self._scope)
         except Exception:
             recorder.errors += 1
-
-    def _flush(self) -> None:
-        from . import figures
-
-        figures.flush()
 
 
 @overload
