@@ -107,6 +107,21 @@ def test_the_kill_switch_leaves_environments_alone(home, tmp_path):
     assert not os.path.exists(running.spool(home))
 
 
+def test_a_nested_flightlog_run_is_a_child_and_begins_anew(home):
+    inner = "import flightlog; flightlog.get_logger('x').info('inside')"
+    code = (
+        "import flightlog, subprocess, sys\n"
+        "with flightlog.run('outer') as run, flightlog.stage('s'):\n"
+        f"    subprocess.run([sys.executable, '-m', 'flightlog', 'run', '-n', 'nested', '--', sys.executable, '-c', {inner!r}], check=True)\n"
+        "print(run.id)\n"
+    )
+    status, out, _ = running.run([sys.executable, "-c", code], home, env=running.environment(home, PYTHONPATH=SRC))
+    (started,) = [r for r in running.records(home) if r.get("ev") == "run.started" and r["x"]["pipeline"] == "nested"]
+    assert (status, started["x"]["parent"]) == (0, out.decode().strip())
+    (inside,) = [r for r in running.records(home) if r.get("m") == "inside"]
+    assert inside["r"] == started["r"] and "s" not in inside
+
+
 def test_a_scope_that_is_over_means_nothing(home):
     """A process that outlives the one that began the run has a run of its own."""
     code = (

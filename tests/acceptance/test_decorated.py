@@ -46,9 +46,15 @@ ENDED = {
         )
     },
     **{(name, "ok"): 2 for name in ("static", "coroutine", "stream")},
-    **{("depth", "ok"): 1, ("depth/depth", "ok"): 1, ("depth/depth/depth", "ok"): 1},
-    **{("generator", "ok"): 3, ("generator/inner", "ok"): 3, ("generator/inner", "failed"): 1},
-    **{("fails", "failed"): 1, ("leaves", "failed"): 1, ("cancelled", "failed"): 1},
+    ("depth", "ok"): 1,
+    ("depth/depth", "ok"): 1,
+    ("depth/depth/depth", "ok"): 1,
+    ("generator", "ok"): 3,
+    ("generator/inner", "ok"): 3,
+    ("generator/inner", "failed"): 1,
+    ("fails", "failed"): 1,
+    ("leaves", "failed"): 1,
+    ("cancelled", "failed"): 1,
 }
 
 

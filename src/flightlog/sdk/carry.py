@@ -16,7 +16,8 @@ import sys
 
 from .. import identity
 from . import traceparent
-from .context import Scope, current
+from .context import ATTRIBUTE, Scope, current
+from .recorder import keeper_lives, recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 VARIABLE = "FLIGHTLOG_SCOPE"
-ATTRIBUTE = "_flightlog_scope"
 MAX_STAGE = 4096  # characters handed on
 _process = (0, 0)  # pid and start time of this process
 
@@ -78,15 +78,11 @@ def carry_environment() -> dict[str, str]:
 
 def here() -> Scope | None:
     """Return where we are, if that is a run that somebody has begun: not the one that we made for this process alone."""
-    from .recorder import recorder
-
     return current.get() or (recorder.scope if not recorder.implicit else None)
 
 
 def found() -> Scope | None:
     """Return where we are, as `here` does; looked up first where nothing was recorded yet. Never raises."""
-    from .recorder import recorder
-
     try:
         if current.get() is None and recorder.scope is None:
             recorder._start()
@@ -135,13 +131,3 @@ def inherited() -> Scope | None:
         if scope is not None:
             return scope
     return None
-
-
-def keeper_lives() -> bool:
-    """Tell whether the run that FLIGHTLOG_RUN names still goes on: its keeper is told as pid:start time."""
-    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
-    try:
-        pid, start = keeper.split(":")
-        return identity.process_alive(int(pid), int(start))
-    except ValueError:
-        return True

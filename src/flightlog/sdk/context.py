@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextvars import Token
 
+ATTRIBUTE = "_flightlog_scope"  # of what is handed to another thread or process: the scope, or its line of text
+
 
 class Scope:
     """One place in one run.

@@ -1,9 +1,9 @@
-"""The hooks that carry where we are into threads, executors, subprocesses and multiprocessing. asyncio's tasks inherit it by themselves.
+"""The hooks that carry where we are into other processes: executors, multiprocessing, subprocess. For threads see `hook_threads`.
 
 Each takes the scope where work is handed over and enters it where the work begins; where a scope is none, nothing is done. What is
 hooked are methods that these libraries call on themselves, noticed when they are looked up (`noticed`), so that tracebacks stay what they were; a library
 that has no such method is left alone. What a child process is told is one variable more, `FLIGHTLOG_SCOPE`; where the kill switch is on, not even that.
-Not covered: os.fork needs nothing; os.exec*, os.spawn*, os.system and a thread begun by `_thread` or by C code: `flightlog.carry`.
+Not covered: os.fork needs nothing; os.exec*, os.spawn*, os.system: `flightlog.carry_environment`.
 Owns: these hooks. Leaves the line of text to `carry`.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 
 from ..config.control import DISABLED, STATE
-from .carry import ATTRIBUTE, VARIABLE, from_text, here, to_text
-from .context import current
+from .carry import VARIABLE, from_text, here, to_text
+from .context import ATTRIBUTE, current
 from .noticed import notice
 from .recorder import recorder
 
@@ -27,56 +27,11 @@ if TYPE_CHECKING:
 MAX_HANDED = 10_000  # calls handed to process pools and not yet picked up
 
 
-# -- threads --------------------------------------------------------------------------------------------------------------
-
-
-def install_threads(module: ModuleType) -> None:
-    """Install into the module `threading`: a thread belongs to where it was started."""
-    thread = module.Thread
-    if isinstance(thread, type) and "_bootstrap_inner" in thread.__dict__:
-        notice(thread, "_bootstrap", _take)
-        notice(thread, "_bootstrap_inner", _enter_thread)
-
-
-def _take(thing: Any) -> None:
-    """Called where something is handed over: keep where we are with it."""
-    scope = current.get()
-    if scope is not None:
-        thing.__dict__[ATTRIBUTE] = scope
-
-
-def _enter_thread(thread: Any) -> None:
-    """Called in the new thread, before anything of the program's."""
-    scope = thread.__dict__.pop(ATTRIBUTE, None)
-    if scope is not None:
-        context = thread.__dict__.get("_context")  # from Python 3.14 on a thread runs in this one
-        if context is not None:
-            context.run(current.set, scope)
-        else:
-            current.set(scope)
-
-
-# -- executors ------------------------------------------------------------------------------------------------------------
-
-
-def install_thread_executor(module: ModuleType) -> None:
-    """Install into the module `concurrent.futures.thread`: a call belongs to where it was submitted, whichever thread makes it."""
-    item: Any = module._WorkItem
-    original = item.__init__
-
-    def __init__(self: Any, *arguments: Any, **named: Any) -> None:
-        original(self, *arguments, **named)
-        _take(self)
-
-    def enter(self: Any) -> None:
-        current.set(self.__dict__.get(ATTRIBUTE))
-
-    if notice(item, "run", enter):
-        item.__init__ = __init__
+# -- executors of processes ------------------------------------------------------------------------------------------------
 
 
 def install_process_executor(module: ModuleType) -> None:
-    """Install into the module `concurrent.futures.process`: the same, in a worker process.
+    """Install into the module `concurrent.futures.process`: a call belongs to where it was submitted, in a worker process.
 
     A call goes through a thread of the executor's own; it is recognised there by its dictionary of arguments, which is handed on as it is.
     """

@@ -49,10 +49,10 @@ def _loguru_sinks(module: ModuleType) -> None:
 
 
 def _threading(module: ModuleType) -> None:
-    from . import hook_carry, uncaught
+    from . import hook_threads, uncaught
 
     uncaught.install_threads(module)
-    hook_carry.install_threads(module)
+    hook_threads.install_threads(module)
 
 
 def _asyncio(module: ModuleType) -> None:
@@ -74,9 +74,9 @@ def _pool(module: ModuleType) -> None:
 
 
 def _thread_executor(module: ModuleType) -> None:
-    from . import hook_carry
+    from . import hook_threads
 
-    hook_carry.install_thread_executor(module)
+    hook_threads.install_thread_executor(module)
 
 
 def _process_executor(module: ModuleType) -> None:

@@ -23,7 +23,6 @@ from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
-from .carry import inherited, keeper_lives
 from .context import Scope, current
 
 TYPE_CHECKING = False
@@ -75,7 +74,7 @@ class Recorder:
 
     def _find_run(self) -> None:
         run = os.environ.get("FLIGHTLOG_RUN", "")
-        carried = inherited()
+        carried = handed_on()
         if carried is not None:
             self.scope = carried
             self._announced = True
@@ -237,6 +236,25 @@ class Recorder:
             self.writer.close()
         except Exception:
             self.errors += 1
+
+
+def keeper_lives() -> bool:
+    """Tell whether the run that FLIGHTLOG_RUN names still goes on: its keeper is told as pid:start time."""
+    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
+    try:
+        pid, start = keeper.split(":")
+        return identity.process_alive(int(pid), int(start))
+    except ValueError:
+        return True
+
+
+def handed_on() -> Scope | None:
+    """Return the scope that another process has handed to this one; what reads it is loaded only where there may be one."""
+    if "FLIGHTLOG_SCOPE" not in os.environ and "multiprocessing.process" not in sys.modules:
+        return None
+    from .carry import inherited
+
+    return inherited()
 
 
 def program_name() -> str:

@@ -15,9 +15,8 @@ import time
 from .. import identity, records
 from . import figures
 from . import traceparent as traces
-from .carry import inherited
 from .context import Scope, current, leave, within
-from .recorder import program_name, recorder, run_data
+from .recorder import handed_on, program_name, recorder, run_data
 from .stage import Stage
 
 TYPE_CHECKING = False
@@ -89,7 +88,7 @@ class Run:
             self.id = supervised
         else:
             self.id = identity.new_ulid()
-            around = outer or inherited()
+            around = outer or handed_on()
             self.parent = around.run if around is not None else supervised
         header = self._trace_of(outer)
         scope = self._scope = Scope(self.id)
