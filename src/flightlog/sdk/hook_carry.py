@@ -42,19 +42,26 @@ def install_process_executor(module: ModuleType) -> None:
         return
     handed: dict[int, Scope] = {}
 
-    def _init_work(self: Any, future: Any, fn: Any, args: Any, kwargs: Any) -> None:
-        init_work(self, future, fn, args, kwargs)
-        scope = current.get()
-        if scope is not None and len(handed) < MAX_HANDED:
-            handed[id(kwargs)] = scope
-        else:
-            handed.pop(id(kwargs), None)  # of a call that was cancelled
+    def _init_work(self: Any, *arguments: Any, **named: Any) -> None:
+        init_work(self, *arguments, **named)
+        try:
+            scope, key = current.get(), id(self.kwargs)
+            handed.pop(key, None)  # of a call that was cancelled
+            if scope is not None:
+                if len(handed) >= MAX_HANDED:
+                    handed.pop(next(iter(handed)), None)
+                handed[key] = scope
+        except Exception:
+            recorder.errors += 1
 
-    def _init_call(self: Any, work_id: Any, fn: Any, args: Any, kwargs: Any) -> None:
-        init_call(self, work_id, fn, args, kwargs)
-        scope = handed.pop(id(kwargs), None)
-        if scope is not None:
-            self.__dict__[ATTRIBUTE] = to_text(scope)
+    def _init_call(self: Any, *arguments: Any, **named: Any) -> None:
+        init_call(self, *arguments, **named)
+        try:
+            scope = handed.pop(id(self.kwargs), None)
+            if scope is not None:
+                self.__dict__[ATTRIBUTE] = to_text(scope)
+        except Exception:
+            recorder.errors += 1
 
     def __setstate__(self: Any, state: dict[str, Any]) -> None:
         text = state.pop(ATTRIBUTE, "")

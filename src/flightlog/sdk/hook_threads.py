@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .context import ATTRIBUTE, current
 from .noticed import notice
+from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def install_thread_executor(module: ModuleType) -> None:
 
     def __init__(self: Any, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
-        _take(self)
+        try:
+            _take(self)
+        except Exception:
+            recorder.errors += 1
 
     def enter(self: Any) -> None:
         current.set(self.__dict__.get(ATTRIBUTE))
