@@ -75,6 +75,9 @@ def test_stages_that_go_on(recorded, flightlog, dsn):
     recorded.write(run, [event(run, "stage.started", begin, {"total": 10, "id": 9}, s="part")])
     recorded.write(run, [event(run, "progress", begin, {"total": 30, "done": 4, "id": 9}, s="part")])
     recorded.write(run, [event(run, "progress", begin, data, s="odd") for data in odd])
+    recorded.write(
+        run, [event(run, "progress", begin, {"total": 0, "done": 4, "id": 2}, s="load/done")]
+    )  # forked in it
     recorded.ship(look_alive=False)
     data = json.loads(flightlog("status", "orders", "-o", "json")[0])
     found = {(one["stage"], one["bar"]): one for one in data["stages"]}

@@ -88,6 +88,22 @@ def test_functions_are_what_they_were_and_have_their_stage(home, version):
     assert states == ["ok"] * len(runs)
 
 
+def test_forked_workers_count_for_themselves(home):
+    code = (
+        "import flightlog, multiprocessing\n"
+        "def work(n):\n"
+        "    for _ in range(n): stage.advance()\n"
+        "with flightlog.run('r') as run, run.stage('s', total=20) as stage:\n"
+        "    stage.advance(4)\n"
+        "    for n in (3, 5):\n"
+        "        one = multiprocessing.get_context('fork').Process(target=work, args=(n,)); one.start(); one.join()\n"
+    )
+    assert running.run([sys.executable, "-c", code], home, env=running.environment(home, PYTHONPATH=SRC))[0] == 0
+    told = [r["x"] for r in running.records(home) if r.get("ev") == "progress"]
+    assert sorted((one["done"], one["total"]) for one in told) == [(3, 0), (4, 20), (5, 0)]
+    assert len({one["id"] for one in told}) == 1
+
+
 def test_a_forked_child_that_goes_home_through_the_block_ends_nothing(home):
     code = (
         "import flightlog, os, sys\n"

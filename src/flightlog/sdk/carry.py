@@ -78,7 +78,8 @@ def carry_environment() -> dict[str, str]:
 
 def here() -> Scope | None:
     """Return where we are, if that is a run that somebody has begun: not the one that we made for this process alone."""
-    return current.get() or (recorder.scope if not recorder.implicit else None)
+    scope = current.get() or recorder.scope
+    return scope if scope is not None and scope.run != recorder.implicit else None
 
 
 def found() -> Scope | None:

@@ -13,7 +13,7 @@ WITH told AS MATERIALIZED (
 SELECT n.stage, n.bar, n.data, n.ts, first.ts, first.data, recent.ts, recent.data
   FROM newest n
  CROSS JOIN LATERAL (
-       SELECT t.ts, t.data FROM told t
+       SELECT t.ts, t.data, t.event FROM told t
         WHERE (t.writer_id, t.stage, t.id) = (n.writer_id, n.stage, n.id) AND t.bar IS NOT DISTINCT FROM n.bar ORDER BY t.seq LIMIT 1) first
   LEFT JOIN LATERAL (
        SELECT t.ts, t.data FROM told t
@@ -21,6 +21,8 @@ SELECT n.stage, n.bar, n.data, n.ts, first.ts, first.data, recent.ts, recent.dat
           AND t.event = 'progress' AND t.ts >= n.ts - interval '60 seconds' ORDER BY t.seq LIMIT 1) recent ON true
  WHERE n.event <> 'stage.ended' AND n.data -> 'closed' IS DISTINCT FROM 'true'::jsonb
    AND NOT EXISTS (SELECT FROM pipeline_writers w WHERE w.writer_id = n.writer_id AND w.closed_at IS NOT NULL)  -- who has died goes on with nothing
+   AND (first.event = 'stage.started' OR NOT EXISTS (  -- a forked worker tells of its parent's stage, which is over
+       SELECT FROM told e WHERE e.event = 'stage.ended' AND (e.stage, e.id) = (n.stage, n.id) AND e.ts >= n.ts))
  ORDER BY first.ts, n.stage, n.bar
  LIMIT %(limit)s
 
