@@ -32,9 +32,7 @@ class Count:
         self._threads: dict[int, int | float] = {}
         self._cells: dict[int, list[int]] = {}  # of loops that go on
         self.told_at = 0  # by time.monotonic_ns
-        self._skip = self._step = (
-            1  # calls until the clock is read; threads may get them wrong between them, which costs nothing but a look
-        )
+        self._skip = self._step = 1  # calls until the clock is read; a race between threads costs nothing but a look
         self._looked_at = 0
 
     def value(self) -> int | float:
