@@ -15,7 +15,17 @@ SRC = os.path.dirname(os.path.dirname(os.path.abspath(flightlog.__file__)))
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runs", "carried.py")
 IN_THE_STAGE = [
     *("thread", "subclass", "thread pool", "thread pool map", "task", "task", "run_in_executor", "run_in_executor"),
-    *("fork", "spawn", "forkserver", "subprocess", "subprocess with more", "os.fork", "by hand", "environment by hand"),
+    *(
+        "fork",
+        "spawn",
+        "forkserver",
+        "subprocess",
+        "subprocess with more",
+        "subprocess prepared",
+        "os.fork",
+        "by hand",
+        "environment by hand",
+    ),
 ]
 OUTSIDE = ["outside", "process pool outside", "thread pool afterwards", "process pool afterwards"]
 WANTED = sorted(
@@ -42,7 +52,7 @@ def test_a_process_that_nobody_supervises(home, version):
     python = interpreters.find(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
-    done = running.run([python, PROGRAM], home, env=running.environment(home, PYTHONPATH=SRC))
+    done = running.run([python, PROGRAM], home, timeout=150, env=running.environment(home, PYTHONPATH=SRC))
     assert done == (0, b"[] True\n", b"")
     check(home)
 
@@ -52,7 +62,7 @@ def test_a_supervised_process(home, version):
     python = interpreters.find(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
-    done = running.run(running.kept([python, PROGRAM]), home)
+    done = running.run(running.kept([python, PROGRAM]), home, timeout=150)
     assert done == (0, b"[] True\n", b"")
     check(home)
 

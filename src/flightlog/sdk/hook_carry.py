@@ -150,9 +150,13 @@ def _telling(fork_exec: Any) -> Any:
 
     def told(*arguments: Any) -> Any:
         try:
-            environment = _with_scope(arguments[at])
-            if environment is not None:
-                arguments = (*arguments[:at], environment, *arguments[at + 1 :])
+            given = arguments[at]
+            text = _what_to_tell(given)
+            last = next((n for n in range(at + 1, len(arguments)) if callable(arguments[n])), 0)
+            if text and last and given is None:  # `preexec_fn` may change the environment in the child
+                arguments = (*arguments[:last], _Before(text, arguments[last]), *arguments[last + 1 :])
+            elif text:
+                arguments = (*arguments[:at], _with_text(given, text), *arguments[at + 1 :])
         except Exception:
             recorder.errors += 1
         return fork_exec(*arguments)
@@ -160,20 +164,33 @@ def _telling(fork_exec: Any) -> Any:
     return told
 
 
-def _with_scope(given: List[bytes] | None) -> List[bytes] | None:
-    """Return the environment with where we are; None where it is to stay what it is."""
+class _Before:
+    """A `preexec_fn` that says in the child where it was started, then is the program's own."""
+
+    def __init__(self, text: str, function: Any) -> None:
+        self._text, self._function = text, function
+
+    def __call__(self) -> Any:
+        os.putenv(VARIABLE, self._text)
+        return self._function()
+
+
+def _what_to_tell(given: List[bytes] | None) -> str:
+    """Return where we are, for a child that gets *given* as its environment (None: ours); empty where that is to stay what it is."""
     if recorder.page[STATE] & DISABLED:
-        return None
+        return ""
     scope = here()
     supervised = os.environ.get("FLIGHTLOG_RUN", "")
     if scope is None or not _is_more(scope, supervised):
-        return None
-    if given is not None and not _is_made_of_ours(given, supervised):
-        return None
+        return ""
+    return to_text(scope) if given is None or _is_made_of_ours(given, supervised) else ""
+
+
+def _with_text(given: List[bytes] | None, text: str) -> List[bytes]:
+    """Return the environment with where we are."""
     name = VARIABLE.encode() + b"="
-    text = to_text(scope)
     kept = [one for one in (_environment() if given is None else given) if not one.startswith(name)]
-    return [*kept, name + os.fsencode(text)] if text else None
+    return [*kept, name + os.fsencode(text)]
 
 
 def _is_more(scope: Scope, supervised: str) -> bool:

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import flightlog
 
 log = flightlog.get_logger("carried")
-CHILD = "import flightlog, sys; flightlog.get_logger('c').info(sys.argv[1])"
+CHILD = "import flightlog, os, sys; sys.argv[1] != 'subprocess prepared' or os.environ['MORE']; flightlog.get_logger('c').info(sys.argv[1])"
 
 
 def say(how):
@@ -74,6 +74,9 @@ def main():
         subprocess.run([sys.executable, "-c", CHILD, "subprocess"], check=True)
         subprocess.run(
             [sys.executable, "-c", CHILD, "subprocess with more"], env=dict(os.environ, MORE="1"), check=True
+        )
+        subprocess.run(
+            [sys.executable, "-c", CHILD, "subprocess prepared"], preexec_fn=lambda: os.putenv("MORE", "1"), check=True
         )
         nested_run()
         carried = flightlog.carry(say)
