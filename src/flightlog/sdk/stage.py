@@ -18,9 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
-    from typing import Iterable, Iterator, TypeVar
+    from typing import Callable, Iterable, Iterator, TypeVar
 
     from .context import Scope
+    from .finished import Tracking
 
     T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Stage:
         self.name = name
         self.total = total
         self.done = 0
+        self.trackings: list[Tracking] = []
         self._scope: Scope | None = None
         self._token: Token[Scope | None] | None = None
         self._began = self._told_at = 0
@@ -63,6 +65,8 @@ class Stage:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            for tracking in self.trackings:
+                tracking.end(problem is None)
             if self._told != self.done:
                 self._tell(time.monotonic_ns())
             data = {
@@ -85,13 +89,36 @@ class Stage:
         if now - self._told_at >= PROGRESS_EVERY_NS:
             self._tell(now)
 
-    def track(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield each of *items* and count it as done when the next one is asked for."""
+    @property
+    def scope(self) -> Scope | None:
+        """The place that its records carry; None before it is entered."""
+        return self._scope
+
+    def track(self, items: Iterable[T], key: Callable[[T], object] | None = None, every: int = 0) -> Iterator[T]:
+        """Yield each of *items* and count it as done when the next one is asked for.
+
+        Args:
+            items: in any order.
+            key: says which item it is; what it returns is a text, a number, bytes, or has a repr of its own. Finished items are then remembered, and
+                passed over when the run is resumed, each as often as it was finished. An item is finished when the next one is asked for or the
+                stage ends in good order: do not hand the iterator to what takes items ahead (`executor.map`).
+            every: write what is finished behind so many items (default 1,000), and behind half a second at the latest; a killed run does again
+                what was finished since.
+
+        Raises nothing but what *items* raise.
+        """
         if self.total is None:
             try:
                 self.total = len(items)  # type: ignore[arg-type]
             except Exception:
                 self.total = None
+        if key is not None:
+            from . import finished
+
+            return finished.track(self, items, key, every)
+        return self._each(items)
+
+    def _each(self, items: Iterable[T]) -> Iterator[T]:
         for item in items:
             yield item
             self.advance()
