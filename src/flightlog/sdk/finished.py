@@ -39,6 +39,7 @@ class Ledger:
 
     def __init__(self, line: Lineage, stage: str) -> None:
         self._line, self._stage = line, stage
+        self.of: int | None = None  # how many items there are, if known
         self._before: set[bytes] = set()
         self._more: dict[bytes, int] = {}  # of `_before`, how many times more
         self._new: deque[bytes] = deque()  # finished and not written; popped one by one, so that threads may share it
@@ -94,7 +95,7 @@ class Ledger:
             if self._owed and (sync or now >= self._retry_at):
                 self._append(now)
             if fresh:
-                telling.items(self._line, self._stage, fresh, self._count)
+                telling.items(self._line, self._stage, fresh, self._count, self.of)
             if self._file is not None and (sync or now - self._synced_at >= SYNC_EVERY_NS):
                 self._synced_at = now
                 self._file.sync()
@@ -207,6 +208,7 @@ def _tracking(stage: Stage, every: int) -> Tracking | None:
         ledger = line.stages.get(scope.stage)
         if ledger is None:
             ledger = line.stages.setdefault(scope.stage, Ledger(line, scope.stage))
+        ledger.of = stage.total
         tracking = Tracking(ledger, every or WRITE_EVERY_ITEMS)
         stage.trackings.append(tracking)
         return tracking

@@ -3,8 +3,8 @@
     with flightlog.run("orders", resume=True): ...        flightlog resume RUN        flightlog run --resume RUN -- COMMAND
 
 What is resumed is the newest lineage of the same work that lies on this node: one that ended ok is gone, so it is one that failed, was killed or lost
-its machine. Where `flightlog resume` or `flightlog run --resume` started this process, FLIGHTLOG_RESUME names the origin, which was fetched before,
-and a run that has not asked is resumed as well; but never with other parameters. Invariants: one run at a time goes on with a lineage; never raises:
+its machine. Where `flightlog resume` or `flightlog run --resume` started this process, FLIGHTLOG_RESUME names origins, which were fetched before,
+and a run that has not asked goes on with these as well; but never with other parameters. Invariants: one run at a time goes on with a lineage; never raises:
 what cannot be resumed begins afresh, and that is said. Owns: the choice. Leaves files to `lineage`.
 """
 
@@ -43,7 +43,7 @@ def take_up(run: Run) -> dict[str, Any]:
     """
     try:
         work = work_of(run.pipeline, run.params)
-        named = os.environ.get(VARIABLE, "")
+        named = [name for name in os.environ.get(VARIABLE, "").split(",") if name]
         line = _choose(run, work, named)
         if line is None:
             return {}
@@ -56,18 +56,18 @@ def take_up(run: Run) -> dict[str, Any]:
         return {}
 
 
-def _choose(run: Run, work: str, named: str) -> Lineage | None:
+def _choose(run: Run, work: str, named: list[str]) -> Lineage | None:
     """Return the lineage to go on with, taken, or None."""
     best: tuple[str, str, str, slots.Slot] | None = None
     troubles: list[str] = []
     for path, origin in lying(work):
-        if not run.resume and origin != named:
+        if not run.resume and origin not in named:
             continue
         known = slots.read(path, NAME, troubles)
         if known is None:
             run.untold.append(("%s says not what it is of, and is not resumed" % path, True))
             continue
-        order = ("1" if origin == named else "0") + str(known.facts.get("run"))
+        order = ("1" if origin in named else "0") + str(known.facts.get("run"))
         if best is None or order > best[0]:
             best = (order, path, origin, known)
     run.untold += [("a checkpoint file could not be used: " + trouble, False) for trouble in troubles]
@@ -103,11 +103,11 @@ def _clear(path: str) -> list[str]:
     return kept
 
 
-def _explain(run: Run, named: str) -> None:
+def _explain(run: Run, named: list[str]) -> None:
     """Say why there is nothing to resume, where somebody may count on it."""
     if named and run.adopts:
         words = "nothing of %s is resumed: it did the work of other parameters, or of another pipeline than %s"
-        run.untold.append((words % (identity.short(named), run.pipeline), True))
+        run.untold.append((words % (identity.short(named[0]), run.pipeline), True))
     elif run.resume and not named and names_database():
         words = (
             "no checkpoint of %s lies on this node, and a database is configured: if an earlier run was on another node, this one does its work again; "

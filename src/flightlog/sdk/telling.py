@@ -51,11 +51,12 @@ def value(line: Lineage, key: str, n: int, text: str, version: str | None, local
         _event(line, dict(clean, crc=crc, part=number, parts=len(parts), value=part))
 
 
-def items(line: Lineage, stage: str, marks: list[bytes], count: int) -> None:
-    """Record *marks* of items of *stage* that are finished; *count* are, with those of before."""
+def items(line: Lineage, stage: str, marks: list[bytes], count: int, of: int | None) -> None:
+    """Record *marks* of items of *stage* that are finished; *count* are, with those of before, *of* as many as there are, if known."""
     for at in range(0, len(marks), MAX_MARKS_TOLD):
         part = marks[at : at + MAX_MARKS_TOLD]
-        data = {"what": "items", "count": len(part), "total": count, "items": b64encode(b"".join(part)).decode("ascii")}
+        data: dict[str, Any] = {"what": "items", "count": len(part), "total": count, "of": of}
+        data["items"] = b64encode(b"".join(part)).decode("ascii")
         _event(line, data, stage)
 
 
