@@ -124,9 +124,10 @@ def make_plan(kept: Kept) -> Plan:
     latest = plan.latest
     commit = latest.data.get("git")
     if isinstance(commit, str) and commit:
-        now = _commit(next((os.path.dirname(work.code["path"]) for work in kept.works if work.code), latest.cwd or "/"))
-        if now and not (now.startswith(commit) or commit.startswith(now)):
-            plan.changed.append(("git", commit[:12], f"is now {now[:12]}"))
+        where = next((os.path.dirname(work.code["path"]) for work in kept.works if work.code), latest.cwd or "/")
+        current = _commit(where)
+        if current and not (current.startswith(commit) or commit.startswith(current)):
+            plan.changed.append(("git", commit[:12], f"is now {current[:12]}"))
     plan.unknown = _unknown(latest)
     return plan
 

@@ -33,6 +33,7 @@ WORK_LENGTH = 24
 KEPT_SECONDS = 30 * 86400.0  # of what nobody has resumed
 MAX_REMOVED = 20  # old ones in one go
 HIGH_DESCRIPTOR = 200
+DUPLICATE = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)  # PyPy does not name it
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _open: list[Lineage] = []
 
@@ -111,7 +112,7 @@ class Lineage:
                 os.close(fd)
                 return False
         try:  # out of the way of programs that count on low numbers
-            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR)
+            high = fcntl.fcntl(fd, DUPLICATE, HIGH_DESCRIPTOR)
             os.close(fd)
             fd = high
         except (OSError, ValueError):
