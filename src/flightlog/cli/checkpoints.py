@@ -66,7 +66,7 @@ def as_json(kept: Kept) -> dict[str, Any]:
         "attempts": [run.run for run in kept.attempts],
         "values": [value_json(value) for work in kept.works for value in work.values.values()],
         "items": [
-            {"stage": stage, "finished": len(marks)} for work in kept.works for stage, marks in work.items.items()
+            {"stage": stage, "finished": len(digests)} for work in kept.works for stage, digests in work.items.items()
         ],
     }
 
@@ -86,9 +86,9 @@ def _show(kept: Kept, paint: output.Paint, utc: bool) -> None:
             rows.append(
                 [output.brief(value.key), when, output.size(value.size), output.cut(output.one_line(shown), PREVIEW)]
             )
-        for stage, marks in work.items.items():
+        for stage, digests in work.items.items():
             when = output.clock(work.at, utc, date=True) if work.at else "-"
-            rows.append([f"stage {output.brief(stage)}", when, "", f"{len(marks)} finished items"])
+            rows.append([f"stage {output.brief(stage)}", when, "", f"{len(digests)} finished items"])
     if not rows:
         output.say("  no checkpoint is recorded")
         return

@@ -173,8 +173,8 @@ def stages(plan: Plan) -> list[dict[str, Any]]:
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
     for work in plan.kept.works:
-        for name, marks in work.items.items():
-            counts[name] = counts.get(name, 0) + len(marks)
+        for name, digests in work.items.items():
+            counts[name] = counts.get(name, 0) + len(digests)
         totals.update(work.totals)
     known: dict[str, Stage | None] = {stage.name: stage for stage in plan.kept.stages}
     found = []

@@ -18,7 +18,7 @@ from ..store.db import Connection
 from . import runs
 from .ask import ask, stream
 
-MARK_BYTES = 12
+DIGEST_BYTES = 12
 MAX_PARTS = 64
 _WORK = re.compile(r"[0-9a-f]{24}")
 
@@ -55,7 +55,7 @@ class Work:
         at: when it last did.
         code, inputs: files as the newest attempt found them: {path, size, mtime_ns, sha}.
         values: by key.
-        items: marks of finished items by stage.
+        items: digests of finished items by stage.
         totals: how many items a stage has, where that is known.
         spans: (first, last) moment of checkpoints, by run.
     """
@@ -149,7 +149,7 @@ def _works(connection: Connection, inside: list[str]) -> list[Work]:
             told = data.get("inputs")
             work.inputs = [one for one in map(_file, told if isinstance(told, list) else []) if one is not None]
         elif what == "items":
-            work.items.setdefault(stage or "", []).extend(_marks(data.get("items")))
+            work.items.setdefault(stage or "", []).extend(_digests(data.get("items")))
             if _number(data.get("of"), 0):
                 work.totals[stage or ""] = data["of"]
         elif what == "value" and isinstance(data.get("key"), str):
@@ -206,12 +206,12 @@ def _work(works: dict[tuple[str, str], Work], data: Any) -> Work | None:
     return works.setdefault((work, origin), Work(work, origin))
 
 
-def _marks(text: Any) -> list[bytes]:
+def _digests(text: Any) -> list[bytes]:
     try:
         data = binascii.a2b_base64(text)
     except (ValueError, TypeError):
         return []
-    return [data[at : at + MARK_BYTES] for at in range(0, len(data) - MARK_BYTES + 1, MARK_BYTES)]
+    return [data[at : at + DIGEST_BYTES] for at in range(0, len(data) - DIGEST_BYTES + 1, DIGEST_BYTES)]
 
 
 def _file(told: Any) -> dict[str, Any] | None:

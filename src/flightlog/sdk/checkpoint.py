@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .lineage import Lineage
-    from .run import Run
+    from .resumable import Resumable
 
 MAX_VALUE_BYTES = 1 << 20  # of a value as JSON
 MAX_KEYS = 256  # of one piece of work
@@ -37,7 +37,7 @@ class _Missing:
 MISSING: Any = _Missing()
 
 
-def of(run: Run) -> Lineage:
+def of(run: Resumable) -> Lineage:
     """Return a run's lineage; one that has not begun when it has none yet."""
     if run.lineage is None:
         run.lineage = lineage.Lineage(run, lineage.work_of(run.pipeline, run.params))
@@ -48,10 +48,12 @@ def begin(line: Lineage) -> None:
     """Have the lineage on disk, with this attempt in it, and say so once. Raises OSError, ValueError."""
     if not line.begun:
         line.begin()
-        telling.begun(line, line.facts())
+        telling.begun(line, line.known)
 
 
-def checkpoint(run: Run, key: str, value: object = MISSING, default: object = None, version: object = None) -> Any:
+def checkpoint(
+    run: Resumable, key: str, value: object = MISSING, default: object = None, version: object = None
+) -> Any:
     """See `Run.checkpoint`."""
     try:
         if not run.id:

@@ -3,7 +3,7 @@
 Invariants: an item is finished when the next one is asked for, or when its stage ends in good order, never before; what is finished is written half a
 second later at most, or when `every` items are, so that a killed run does again what was finished since then and the one it was at; as often as a key
 was finished it is passed over, in any order, so that equal keys are as many items as they are; never raises what is not raised by the items.
-Owns: when to write. Leaves the form to `marks`, directories to `lineage`, records to `telling`.
+Owns: when to write. Leaves the form to `digests`, directories to `lineage`, records to `telling`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from ..journal.mistakes import MISTAKES
-from . import checkpoint, marks, telling
+from . import checkpoint, digests, telling
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ class Ledger:
         self._more: dict[bytes, int] = {}  # of `_before`, how many times more
         self._new: deque[bytes] = deque()  # finished and not written; popped one by one, so that threads may share it
         self._owed: deque[bytes] = deque()  # told to the store, and not in the file, which could not be written
-        self._file: marks.MarkFile | None = None
+        self._file: digests.DigestFile | None = None
         self._written_at = self._synced_at = time.monotonic_ns()
         self._retry_at = self._count = self._passed = 0
         if line.taken_up:
@@ -52,31 +52,31 @@ class Ledger:
 
     def _remember(self) -> None:
         troubles: list[str] = []
-        found = marks.read(self._line.folder, self._line.there, self._stage, troubles)
-        for mark in found:
-            if mark in self._before:
-                self._more[mark] = self._more.get(mark, 0) + 1
+        found = digests.read(self._line.folder, self._line.there, self._stage, troubles)
+        for digest in found:
+            if digest in self._before:
+                self._more[digest] = self._more.get(digest, 0) + 1
             else:
-                self._before.add(mark)
+                self._before.add(digest)
         self._count = len(found)
         for trouble in troubles:
             telling.warn("finished items could not be read, and are done again: " + trouble, self._line.run)
 
-    def pass_over(self, mark: bytes) -> bool:
+    def pass_over(self, digest: bytes) -> bool:
         """Tell whether an item was finished before; each time counts once."""
-        if mark not in self._before:
+        if digest not in self._before:
             return False
-        left = self._more.get(mark, 0)
+        left = self._more.get(digest, 0)
         if left:
-            self._more[mark] = left - 1
+            self._more[digest] = left - 1
         else:
-            self._before.discard(mark)
+            self._before.discard(digest)
         self._passed += 1
         return True
 
-    def finish(self, mark: bytes, every: int) -> None:
+    def finish(self, digest: bytes, every: int) -> None:
         """An item is finished."""
-        self._new.append(mark)
+        self._new.append(digest)
         if len(self._new) >= every or time.monotonic_ns() - self._written_at >= WRITE_EVERY_NS:
             self.write()
 
@@ -85,9 +85,9 @@ class Ledger:
         now = self._written_at = time.monotonic_ns()
         try:
             fresh = _all_of(self._new)
-            if fresh and self._count >= marks.MAX_MARKS:
+            if fresh and self._count >= digests.MAX_DIGESTS:
                 words = "stage %s has finished %d items with keys: further ones are not remembered"
-                telling.warn(words % (self._stage, marks.MAX_MARKS), self._line.run, loud=True)
+                telling.warn(words % (self._stage, digests.MAX_DIGESTS), self._line.run, loud=True)
                 fresh = []
             if fresh:
                 self._count += len(fresh)
@@ -109,7 +109,7 @@ class Ledger:
         try:
             checkpoint.begin(self._line)
             if self._file is None:
-                self._file = marks.MarkFile(self._line.folder, self._stage)
+                self._file = digests.DigestFile(self._line.folder, self._stage)
             self._file.append(owed)
         except (OSError, ValueError) as problem:
             self._retry_at = now + SYNC_EVERY_NS
@@ -164,9 +164,9 @@ class Tracking:
 
     def done(self) -> None:
         """The item that was given out is finished."""
-        mark, self.at = self.at, None
-        if mark is not None:
-            self.ledger.finish(mark, self.every)
+        digest, self.at = self.at, None
+        if digest is not None:
+            self.ledger.finish(digest, self.every)
 
     def end(self, well: bool) -> None:
         """Its stage has ended, *well* or not. Never raises."""
@@ -185,11 +185,11 @@ def track(stage: Stage, items: Iterable[T], key: Callable[[T], object], every: i
             stage.advance()
         return
     for item in items:
-        mark = _mark(key, item, tracking.ledger)
-        if mark is not None and tracking.ledger.pass_over(mark):
+        digest = _digest(key, item, tracking.ledger)
+        if digest is not None and tracking.ledger.pass_over(digest):
             stage.advance()
             continue
-        tracking.at = mark
+        tracking.at = digest
         yield item
         tracking.done()
         stage.advance()
@@ -197,7 +197,7 @@ def track(stage: Stage, items: Iterable[T], key: Callable[[T], object], every: i
 
 def _tracking(stage: Stage, every: int) -> Tracking | None:
     try:
-        from .run import entered
+        from .resumable import entered
 
         scope = stage.scope
         run = entered.get(scope.run) if scope is not None else None
@@ -218,12 +218,12 @@ def _tracking(stage: Stage, every: int) -> Tracking | None:
         return None
 
 
-def _mark(key: Callable[[T], object], item: T, ledger: Ledger) -> bytes | None:
+def _digest(key: Callable[[T], object], item: T, ledger: Ledger) -> bytes | None:
     try:
-        mark = marks.mark_of(key(item))
-        if mark is None:
+        digest = digests.digest_of(key(item))
+        if digest is None:
             telling.warn("track(key=): a key has no repr of its own; its item is done again when the run is resumed")
-        return mark
+        return digest
     except Exception as problem:
         telling.warn("track(key=): a key cannot be made (%s): %s" % (type(problem).__name__, problem))
         return None

@@ -1,6 +1,6 @@
 """The attempts of one piece of work, and the directory in which what they have finished lies.
 
-    <spool>/checkpoints/<work, 24 hex>-<origin, ULID>/      lineage.0, .1 (slots)    v-<key, 24 hex>.0, .1 (slots)    i-<stage>.<writer> (marks)
+    <spool>/checkpoints/<work, 24 hex>-<origin, ULID>/      lineage.0, .1 (slots)    v-<key, 24 hex>.0, .1 (slots)    i-<stage>.<writer> (digests)
 
 The *work* is the pipeline's name with the run's parameters; the *origin* is the first run that did it. Whoever resumes goes on with the origin and the
 next attempt. Invariants: nothing exists before the first checkpoint; who works at it holds a lock on the directory, so that there is one at a time; when
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .run import Run
+    from .resumable import Resumable
 
 NAME = "lineage"
 WORK_LENGTH = 24
@@ -48,17 +48,19 @@ class Lineage:
         taken_up: it goes on with what an earlier run has left.
         begun: this run has written into it.
         before: facts of the attempt before, as that one wrote them.
+        known: facts of this attempt, once it has begun.
         there: names of the files that it and those before had left.
         troubles: files that could not be used.
     """
 
-    def __init__(self, run: Run, work: str, origin: str = "", attempt: int = 1) -> None:
+    def __init__(self, run: Resumable, work: str, origin: str = "", attempt: int = 1) -> None:
         self.run, self.pipeline, self.params = run.id, run.pipeline, run.params
         self.work, self.origin, self.attempt = work, origin or run.id, attempt
         self.folder = os.path.join(top(), "%s-%s" % (work, self.origin))
         self.taken_up = bool(origin)
         self.begun = False
         self.before: dict[str, Any] = {}
+        self.known: dict[str, Any] = {}
         self.there: list[str] = []
         self.troubles: list[str] = []
         self.stages: dict[str, Any] = {}  # what is finished, by stage: `finished.Ledger`
@@ -78,7 +80,8 @@ class Lineage:
             slots.flush_folder(os.path.dirname(self.folder))
             self.take()
             remove_old(self.folder)
-        slots.store(self.folder, NAME, self.facts())
+        self.known = self.facts()
+        slots.store(self.folder, NAME, self.known)
         self.begun = True
         _open.append(self)
 
@@ -209,7 +212,7 @@ def is_taken(path: str) -> bool:
     return False
 
 
-def ended(run: Run, ok: bool) -> None:
+def ended(run: Resumable, ok: bool) -> None:
     """Let go of a run's lineage; when it ended *ok*, remove it and what earlier runs of the same work have left. Never raises."""
     try:
         line = run.lineage

@@ -1,7 +1,7 @@
 """Putting what another node has left where the SDK of this one looks for it, before the command that resumes it starts.
 
 Invariants: a lineage appears whole or not at all; what lies here and is as new stays, for a store is behind what it is told; one that somebody works at
-is never touched. Owns: this copy. Leaves fetching to who may know the store (`wiring`), the forms to `slots` and `marks`. Standard library only.
+is never touched. Owns: this copy. Leaves fetching to who may know the store (`wiring`), the forms to `slots` and `digests`. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from zlib import crc32
 
-from . import checkpoint, lineage, marks, slots
+from . import checkpoint, digests, lineage, slots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def put(facts: dict[str, Any], values: Iterable[tuple[dict[str, Any], str]], ite
     Args:
         facts: at least work, origin, run, attempt, pipeline, node.
         values: (facts with key and version, JSON text) of each key.
-        items: marks by stage.
+        items: digests by stage.
     """
     work, origin = str(facts["work"]), str(facts["origin"])
     known = lies(work, origin)
@@ -64,7 +64,7 @@ def put(facts: dict[str, Any], values: Iterable[tuple[dict[str, Any], str]], ite
 
 
 def _put_items(folder: str, stage: str, found: list[bytes]) -> None:
-    name = marks.name_of(stage) + "0" * 16
+    name = digests.name_of(stage) + "0" * 16
     salt = crc32(name.encode("ascii"))
-    blocks = [marks.block(found[at : at + PER_BLOCK], salt) for at in range(0, len(found), PER_BLOCK)]
-    slots.write(os.path.join(folder, name), marks.header(stage, salt) + b"".join(blocks))
+    blocks = [digests.block(found[at : at + PER_BLOCK], salt) for at in range(0, len(found), PER_BLOCK)]
+    slots.write(os.path.join(folder, name), digests.header(stage, salt) + b"".join(blocks))

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .run import Run
+    from .resumable import Resumable
 
 VARIABLE = "FLIGHTLOG_RESUME"
 _DATABASE = re.compile(
@@ -31,12 +31,7 @@ _DATABASE = re.compile(
 )
 
 
-def wanted(run: Run) -> bool:
-    """Tell whether *run* is to go on with an earlier one."""
-    return bool(run.resume) or bool(os.environ.get(VARIABLE))
-
-
-def take_up(run: Run) -> dict[str, Any]:
+def take_up(run: Resumable) -> dict[str, Any]:
     """Find what *run* is to go on with and take it; return what its first event says of that: `origin` and `attempt`, or nothing. Never raises.
 
     May flush a file to disk. `tell` has to be called once the run has begun.
@@ -56,7 +51,7 @@ def take_up(run: Run) -> dict[str, Any]:
         return {}
 
 
-def _choose(run: Run, work: str, named: list[str]) -> Lineage | None:
+def _choose(run: Resumable, work: str, named: list[str]) -> Lineage | None:
     """Return the lineage to go on with, taken, or None."""
     best: tuple[str, str, str, slots.Slot] | None = None
     troubles: list[str] = []
@@ -103,7 +98,7 @@ def _clear(path: str) -> list[str]:
     return kept
 
 
-def _explain(run: Run, named: list[str]) -> None:
+def _explain(run: Resumable, named: list[str]) -> None:
     """Say why there is nothing to resume, where somebody may count on it."""
     if named and run.adopts:
         words = "nothing of %s is resumed: it did the work of other parameters, or of another pipeline than %s"
@@ -127,7 +122,7 @@ def names_database() -> bool:
         return False
 
 
-def tell(run: Run) -> None:
+def tell(run: Resumable) -> None:
     """Record what was found, now that the run has begun. Never raises."""
     try:
         told, run.untold = run.untold, []

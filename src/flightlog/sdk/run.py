@@ -14,6 +14,7 @@ import time
 from .. import identity, records
 from .context import Scope, current
 from .recorder import program_name, recorder, run_data
+from .resumable import Resumable
 from .stage import Stage
 
 TYPE_CHECKING = False
@@ -22,14 +23,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from .lineage import Lineage
-
-_MISSING: Any = object()
 _adopted = False
-entered: dict[str, Run] = {}  # runs of this process that have begun and not ended, by id
 
 
-class Run:
+class Run(Resumable):
     """One execution. Enter it once; its id is known from then on.
 
     Attributes:
@@ -43,21 +40,13 @@ class Run:
     def __init__(self, pipeline: str, params: dict[str, Any] | None = None, resume: bool = False) -> None:
         self.pipeline = pipeline
         self.params = params or {}
-        self.resume = resume
         self.id = ""
         self.parent = ""
-        self.origin, self.attempt = "", 1
-        self.lineage: Lineage | None = None
-        self.untold: list[tuple[str, bool]] = []  # of resuming: what is to be said when the run has begun
+        self.origin, self.attempt, self.resume = "", 1, resume
         self._adopts = False
-        self._began = self._pid = 0
+        self._began = 0
         self._outermost = False
         self._token: Token[Scope | None] | None = None
-
-    @property
-    def adopts(self) -> bool:
-        """Whether it is the run that `flightlog run` made."""
-        return self._adopts
 
     def __enter__(self) -> Run:
         try:
@@ -72,7 +61,7 @@ class Run:
 
         attach.install()
         outer = current.get()
-        self._began, self._pid = time.monotonic_ns(), os.getpid()
+        self._began = time.monotonic_ns()
         supervised = os.environ.get("FLIGHTLOG_RUN", "")
         if outer is None and not _adopted and os.environ.get("FLIGHTLOG_ADOPT") == "%s:%d" % (supervised, os.getpid()):
             _adopted = self._adopts = True
@@ -80,12 +69,7 @@ class Run:
         else:
             self.id = identity.new_ulid()
             self.parent = outer.run if outer is not None else supervised
-        entered[self.id] = self
-        more: dict[str, Any] = {}
-        if self.resume or os.environ.get("FLIGHTLOG_RESUME"):
-            from . import resume
-
-            more = resume.take_up(self)
+        more = self._take_up()
         scope = Scope(self.id)
         self._token = current.set(scope)
         if outer is None and (recorder.scope is None or recorder.scope.run != self.id):
@@ -95,12 +79,11 @@ class Run:
             recorder._announced = True
         recorder.pipeline = recorder.pipeline or self.pipeline
         if self._adopts:
-            recorder.event(records.RUN_ADOPTED, dict({"pipeline": self.pipeline, "params": self.params}, **more), scope)
+            recorder.event(records.RUN_ADOPTED, dict(more, pipeline=self.pipeline, params=self.params), scope)
         else:
             data = run_data(self.pipeline, "attached", self.parent, params=self.params, **more)
             recorder.event(records.RUN_STARTED, data, scope)
-        if self.lineage is not None or self.untold:
-            resume.tell(self)
+        self._tell_resumed()
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
@@ -130,38 +113,9 @@ class Run:
             recorder.scope = None  # what is logged after the run belongs to an implicit one
             recorder.check_at = 0
 
-    def _let_go(self, ok: bool) -> None:
-        """Remove or leave what was kept for resuming. Not in a forked child, which leaves its parent's run."""
-        entered.pop(self.id, None)
-        if self._pid != os.getpid():
-            return
-        writer = recorder.writer
-        lies = writer is not None and os.path.isdir(os.path.join(writer.directory, identity.CHECKPOINTS))
-        if self.lineage is not None or lies:
-            from . import lineage
-
-            lineage.ended(self, ok)
-
     def stage(self, name: str, total: int | None = None) -> Stage:
         """Return a stage of this run; enter it by `with`. *total* is how many items it will handle, if known."""
         return Stage(name, total)
-
-    def checkpoint(self, key: str, value: Any = _MISSING, *, default: Any = None, version: Any = None) -> Any:
-        """Keep *value* under *key*, or, without a value, return what is kept there. Never raises.
-
-        Args:
-            key: at most 200 characters; at most 256 keys in one run.
-            value: what JSON can carry, at most 1 MiB of it. Read back, a tuple is a list and the keys of dicts are texts.
-            default: what is returned when nothing is kept.
-            version: of what the value means; one that was kept under another version is not returned.
-
-        Kept: True when it is flushed to disk, whole, in place of the one before; then it survives `kill -9` and a power cut. It is recorded as well, so
-        that another node can resume. False when it could not be; the log says why, and the one before stands. Blocks for two flushes of the disk.
-        Read: what this run kept last, else what the run had kept that this one resumes.
-        """
-        from . import checkpoint
-
-        return checkpoint.checkpoint(self, key, checkpoint.MISSING if value is _MISSING else value, default, version)
 
     def __repr__(self) -> str:
         return "<flightlog.Run %s %s>" % (self.pipeline, identity.short(self.id))

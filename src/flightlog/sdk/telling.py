@@ -2,13 +2,13 @@
 
 Invariants: a value that redaction would change is not recorded at all, for a masked one would be resumed from as if it were whole: the record says so,
 and the value stays in the local file. Of everything else the text is recorded as it is, in parts that a frame can hold. Never raises.
-Owns: the shape of events `checkpoint` (docs/reference/journal-format.md) and warnings. Leaves files to `slots` and `marks`.
+Owns: the shape of events `checkpoint` (docs/reference/journal-format.md) and warnings. Leaves files to `slots` and `digests`.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import sys
 import time
 from base64 import b64encode
 from zlib import crc32
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOGGER = "flightlog.checkpoint"
 PART_CHARACTERS = 120_000  # of a value: its quotes may be escaped, and a frame has 256 KB
-MAX_MARKS_TOLD = 8192  # in one record
+MAX_DIGESTS_TOLD = 8192  # in one record
 _dump = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 _said: set[str] = set()
 
@@ -51,10 +51,10 @@ def value(line: Lineage, key: str, n: int, text: str, version: str | None, local
         _event(line, dict(clean, crc=crc, part=number, parts=len(parts), value=part))
 
 
-def items(line: Lineage, stage: str, marks: list[bytes], count: int, of: int | None) -> None:
-    """Record *marks* of items of *stage* that are finished; *count* are, with those of before, *of* as many as there are, if known."""
-    for at in range(0, len(marks), MAX_MARKS_TOLD):
-        part = marks[at : at + MAX_MARKS_TOLD]
+def items(line: Lineage, stage: str, digests: list[bytes], count: int, of: int | None) -> None:
+    """Record *digests* of items of *stage* that are finished; *count* are, with those of before, *of* as many as there are, if known."""
+    for at in range(0, len(digests), MAX_DIGESTS_TOLD):
+        part = digests[at : at + MAX_DIGESTS_TOLD]
         data: dict[str, Any] = {"what": "items", "count": len(part), "total": count, "of": of}
         data["items"] = b64encode(b"".join(part)).decode("ascii")
         _event(line, data, stage)
@@ -74,10 +74,11 @@ def warn(text: str, run: str = "", loud: bool = False) -> None:
         return
     _said.add(text)
     try:
-        if loud:
-            os.write(2, ("flightlog: %s\n" % text).encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
+        if loud and sys.stderr is not None:
+            sys.stderr.write("flightlog: %s\n" % text.encode("ascii", "backslashreplace").decode("ascii"))
+            sys.stderr.flush()
+    except Exception:  # the program's own stream, or none any more
+        recorder.errors += 1
     say(text, records.WARNING, run)
 
 

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from flightlog.sdk import inputs, lineage, marks, slots
+from flightlog.sdk import digests, inputs, lineage, slots
 
 
 def places(folder):
@@ -52,34 +52,34 @@ def test_a_spoiled_file_is_recognised_and_the_one_before_is_used(tmp_path, spoil
 
 
 def test_every_prefix_of_a_file_of_marks_gives_a_prefix_of_its_items(tmp_path):
-    one = marks.MarkFile(str(tmp_path), "load")
-    known = [marks.mark_of(n) for n in range(7)]
+    one = digests.DigestFile(str(tmp_path), "load")
+    known = [digests.digest_of(n) for n in range(7)]
     one.append(known[:3])
     one.append(known[3:])
     one.close()
     (name,) = places(tmp_path)
     data = (tmp_path / name).read_bytes()
-    assert marks.parse(data) == ("load", known, True)
+    assert digests.parse(data) == ("load", known, True)
     believed = set()
     for size in range(data.index(b"\n") + 1, len(data)):
-        stage, found, whole = marks.parse(data[:size])
+        stage, found, whole = digests.parse(data[:size])
         assert stage == "load" and found == known[: len(found)]
-        assert whole == (size in (data.index(b"\n") + 1, len(data) - 8 - 4 * marks.MARK_BYTES))
+        assert whole == (size in (data.index(b"\n") + 1, len(data) - 8 - 4 * digests.DIGEST_BYTES))
         believed.add(len(found))
     assert believed == {0, 3}
     spoiled = bytearray(data)
     spoiled[data.index(b"\n") + 12] ^= 1
-    assert marks.parse(bytes(spoiled))[1] == []
+    assert digests.parse(bytes(spoiled))[1] == []
     with pytest.raises(ValueError):
-        marks.parse(data.replace(b'"v":1', b'"v":9'))
+        digests.parse(data.replace(b'"v":1', b'"v":9'))
 
 
 def test_marks_tell_keys_apart_and_know_them_again():
     keys = ["1", 1, b"1", ("a", 1), 1.5, "", None, "\ud800", 2**70]
-    found = [marks.mark_of(key) for key in keys]
-    assert len(set(found)) == len(keys) and all(len(mark) == marks.MARK_BYTES for mark in found)
-    assert marks.mark_of(True) == marks.mark_of(1)
-    assert marks.mark_of(object()) is None
+    found = [digests.digest_of(key) for key in keys]
+    assert len(set(found)) == len(keys) and all(len(digest) == digests.DIGEST_BYTES for digest in found)
+    assert digests.digest_of(True) == digests.digest_of(1)
+    assert digests.digest_of(object()) is None
 
 
 def test_the_same_work_is_known_by_its_parameters():
