@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from .. import records
 from ..journal.mistakes import MISTAKES
 from . import lineage, slots, telling
 from .recorder import recorder
@@ -55,26 +56,28 @@ def checkpoint(
     run: Resumable, key: str, value: object = MISSING, default: object = None, version: object = None
 ) -> Any:
     """See `Run.checkpoint`."""
+    name = _key(key)
     try:
         if not run.id:
-            telling.warn("checkpoint %r: enter the run first, by `with`" % (key,), loud=True)
+            telling.warn("checkpoint %r: enter the run first, by `with`" % (name,), loud=True)
             return default if value is MISSING else False
-        name, wanted = _key(key), None if version is None else str(version)
+        wanted = None if version is None else records.safe_text(version, MAX_KEY)
         if value is MISSING:
             return _read(of(run), name, default, wanted)
         return _keep(of(run), name, value, wanted)
     except (*MISTAKES, OSError) as problem:
         recorder.errors += 1
         doing = "read" if value is MISSING else "kept"
-        telling.warn("checkpoint %r cannot be %s: %s" % (key, doing, _words(problem)), run.id, loud=True)
+        telling.warn("checkpoint %r cannot be %s: %s" % (name, doing, _words(problem)), run.id, loud=True)
         return default if value is MISSING else False
 
 
 def _keep(line: Lineage, key: str, value: object, version: str | None) -> bool:
     try:
         text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as problem:
-        telling.warn("checkpoint %r is not kept: JSON cannot carry it (%s)" % (key, problem), line.run, loud=True)
+    except Exception as problem:  # of the value's own methods as well
+        words = "checkpoint %r is not kept: JSON cannot carry it (%s)"
+        telling.warn(words % (key, records.safe_text(problem)), line.run, loud=True)
         return False
     if len(text) > MAX_VALUE_BYTES:
         words = "checkpoint %r is not kept: it has %d bytes, %d are allowed; the one before stands"
@@ -143,7 +146,7 @@ def _entries(folder: str) -> list[str]:
 
 
 def _key(key: object) -> str:
-    return (key if isinstance(key, str) else str(key))[:MAX_KEY]
+    return key[:MAX_KEY] if isinstance(key, str) else records.safe_text(key, MAX_KEY)
 
 
 def _words(problem: BaseException) -> str:

@@ -162,10 +162,19 @@ def work_of(pipeline: str, params: dict[str, Any]) -> str:
     """Return which piece of work a pipeline does with *params*, as 24 hexadecimal digits: the same in every process and Python."""
     try:
         text = json.dumps(params, sort_keys=True, default=_plainly)
-    except (TypeError, ValueError, RecursionError):
-        text = _ADDRESS.sub("", repr(params))
+    except (
+        Exception
+    ):  # keys of several kinds, or a `repr` of the program's own that fails: what it raises must not rise
+        text = ",".join(sorted(["%s=%s" % (name, _text(value)) for name, value in params.items()]))
     data = pipeline.encode("utf-8", "surrogatepass") + b"\0" + text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(data).hexdigest()[:WORK_LENGTH]
+
+
+def _text(value: object) -> str:
+    try:
+        return _ADDRESS.sub("", repr(value))
+    except Exception:
+        return type(value).__name__
 
 
 def _plainly(value: object) -> object:

@@ -11,7 +11,6 @@ what cannot be resumed begins afresh, and that is said. Owns: the choice. Leaves
 from __future__ import annotations
 
 import os
-import re
 
 from .. import identity, records
 from ..config import switch
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from .resumable import Resumable
 
 VARIABLE = "FLIGHTLOG_RESUME"
-_DATABASE = re.compile(
-    rb"^database[ \t]*:(?:.*\n(?:[ \t]+.*\n|[ \t]*\r?\n|#.*\n)*?[ \t]+|[ \t]*\{.*)dsn(?:_file)?[ \t]*:", re.M
-)
 
 
 def take_up(run: Resumable) -> dict[str, Any]:
@@ -117,9 +113,27 @@ def names_database() -> bool:
         return True
     try:
         path = os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()
-        return bool(path) and _DATABASE.search(identity.read_plain(path) + b"\n") is not None
+        return bool(path) and _says_dsn(identity.read_plain(path))
     except (OSError, ValueError):
         return False
+
+
+def _says_dsn(text: bytes) -> bool:
+    """Tell whether a config file's text has `dsn` or `dsn_file` below `database`, or beside it in braces. Linear in the text."""
+    inside = False
+    for line in text.splitlines():
+        bare = line.strip()
+        if not bare or bare[:1] == b"#":
+            continue
+        key, _, rest = bare.partition(b":")
+        name = key.strip(b" \t\"'")
+        if line[:1] not in (b" ", b"\t"):
+            inside = name == b"database"
+            if inside and b"dsn" in rest.partition(b"#")[0]:
+                return True
+        elif inside and name in (b"dsn", b"dsn_file"):
+            return True
+    return False
 
 
 def tell(run: Resumable) -> None:

@@ -138,6 +138,11 @@ import datetime
 with flightlog.run("p") as run:
     kept = [run.checkpoint("k", 1), run.checkpoint("k", {1, 2}), run.checkpoint("k", float("nan")), run.checkpoint("k", "x" * (1 << 20)),
             run.checkpoint("k", datetime), run.checkpoint("v", "one", version=1)]
+    class Odd(dict):
+        def items(self): raise StopAsyncIteration
+        __iter__ = __len__ = __str__ = __repr__ = items
+    kept[4] = run.checkpoint("odd", Odd(a=1)) and kept[4]
+    run.checkpoint(Odd(), 1, version=Odd()); run.checkpoint(Odd())
     deep = []
     for _ in range(100000): deep = [deep]
     kept.append(run.checkpoint("k", deep))
