@@ -17,7 +17,7 @@ witness, die = sys.argv[1], os.environ.get("DIE", "")
 with flightlog.run("orders", source=sys.argv[2]) as run:
     seen = run.checkpoint("cursor")
     with run.stage("load") as stage:
-        for item in stage.track(range(12), key=str, every=3):
+        for item in stage.track(range(12), key=str, every=1):
             with open(witness, "a") as file:
                 file.write("%d %d %s\\n" % (run.attempt, item, seen))
             if str(item) == die:
@@ -57,13 +57,13 @@ def test_a_killed_run_is_planned_and_resumed_on_its_node_and_on_another(scene, h
 
     plan = json.loads(here("resume", "orders", "--plan", "-o", "json")[0])
     assert plan["attempt"] == 2 and plan["command"] == scene.command and plan["unknown"] is None
-    assert plan["stages"] == [{"stage": "load", "state": "part", "finished": 7, "total": 12, "again": 5}]
+    assert plan["stages"] == [{"stage": "load", "state": "part", "finished": 8, "total": 12, "again": 4}]
     assert [(one["key"], one["value"]) for one in plan["checkpoints"]] == [("cursor", CURSOR)]
     assert [one["what"] for one in plan["changed"]] in ([], ["written"]) and not plan["stale"] and plan["saved_s"] >= 0
     shown = here("resume", "orders", "--plan")[0]
-    assert "7 of 12 items are finished" in shown and "flightlog resume" in shown
+    assert "8 of 12 items are finished" in shown and "flightlog resume" in shown
     listed = json.loads(here("checkpoints", "orders", "-o", "json")[0])
-    assert listed["items"] == [{"stage": "load", "finished": 7}] and listed["values"] == plan["checkpoints"]
+    assert listed["items"] == [{"stage": "load", "finished": 8}] and listed["values"] == plan["checkpoints"]
     assert "cursor" in here("checkpoints", "orders")[0]
 
     # on its node, and killed again
@@ -73,7 +73,7 @@ def test_a_killed_run_is_planned_and_resumed_on_its_node_and_on_another(scene, h
     there("run", "--resume", "orders", "--", *scene.command)
     lines = scene.lines()
     assert [item for attempt, item, _ in lines if attempt == "1"] == [str(n) for n in range(9)]
-    assert [item for attempt, item, _ in lines if attempt == "2"] == ["7", "8", "9", "10"]
+    assert [item for attempt, item, _ in lines if attempt == "2"] == ["8", "9", "10"]
     assert [item for attempt, item, _ in lines if attempt == "3"] == ["10", "11"]
     assert all(seen == (str(CURSOR) if attempt != "1" else "None") for attempt, _, seen in lines)
 
