@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from .process.controller import ProcessController
     from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
+    from .sdk.handler import DatabaseLogHandler
+    from .sdk.hook_loguru import loguru_sink
+    from .sdk.hook_structlog import structlog_processor
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
     from .sdk.signals import EnhancedSignalHandler
     from .sdk.stage import Stage, stage
 
 __all__ = [
+    "DatabaseLogHandler",
     "EnhancedProcessController",
     "EnhancedSignalHandler",
     "FlightlogError",
@@ -42,11 +46,14 @@ __all__ = [
     "__version__",
     "get_logger",
     "init",
+    "loguru_sink",
     "run",
     "stage",
+    "structlog_processor",
 ]
 
 _HOMES = {
+    "DatabaseLogHandler": "sdk.handler",
     "EnhancedProcessController": "process.enhanced",
     "EnhancedSignalHandler": "sdk.signals",
     "FlightlogError": "errors",
@@ -56,8 +63,10 @@ _HOMES = {
     "Stage": "sdk.stage",
     "get_logger": "sdk.logger",
     "init": "sdk.attach",
+    "loguru_sink": "sdk.hook_loguru",
     "run": "sdk.run",
     "stage": "sdk.stage",
+    "structlog_processor": "sdk.hook_structlog",
 }
 
 

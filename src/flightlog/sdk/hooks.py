@@ -19,9 +19,28 @@ if TYPE_CHECKING:
 
 
 def _logging(module: ModuleType) -> None:
-    from . import hook_logging
+    from . import hook_logging, hook_warnings
 
     hook_logging.install(module)
+    hook_warnings.install_logging(module)
+
+
+def _warnings(module: ModuleType) -> None:
+    from . import hook_warnings
+
+    hook_warnings.install(module)
+
+
+def _tqdm(module: ModuleType) -> None:
+    from . import hook_consoles
+
+    hook_consoles.install_tqdm(module)
+
+
+def _rich_console(module: ModuleType) -> None:
+    from . import hook_consoles
+
+    hook_consoles.install_rich(module)
 
 
 def _structlog_base(module: ModuleType) -> None:
@@ -86,12 +105,15 @@ def _popen(module: ModuleType) -> None:
 
 HOOKS = {
     "logging": _logging,
+    "warnings": _warnings,
     "threading": _threading,
     "asyncio.base_events": _asyncio,
     "concurrent.futures._base": _futures,
     "multiprocessing.pool": _pool,
     "multiprocessing.process": _process,
     "multiprocessing.popen_fork": _popen,
+    "rich.console": _rich_console,
+    "tqdm.std": _tqdm,
     "structlog._base": _structlog_base,
     "structlog._output": _structlog_output,
     "loguru._handler": _loguru_handler,
