@@ -14,7 +14,7 @@ from .. import records
 from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import attach, bridged, streams
 from .hook_logging import dispatch
-from .mark_logging import REFUSED, reference, remember
+from .mark_logging import REFUSED, known, remember
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -142,7 +142,7 @@ def structlog_processor(logger: Any, method: str, event_dict: MutableMapping[str
     try:
         record = event_dict.get("_record")  # of logging, when it stands in the chain of a ProcessorFormatter
         taken = _call.taken
-        if (taken is not None and taken >= 0) or (record is not None and reference(record) is not None):
+        if (taken is not None and taken >= 0) or (record is not None and known(record, dispatch) is not None):
             return event_dict
         attach.end_at_exit()
         fields = {str(key): value for key, value in event_dict.items() if key not in _NO_FIELDS}
