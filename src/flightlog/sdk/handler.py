@@ -46,11 +46,13 @@ class DatabaseLogHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> Any:
         """Journal *record* if the filters let it through; what they return is returned. No lock: a record is one write."""
         passed = self.filter(record)  # type: Any
-        if isinstance(passed, logging.LogRecord):  # from Python 3.12 on a filter may put another in its place
-            if passed is not record and mark_logging.reference(passed) is None:
+        if isinstance(passed, logging.LogRecord) and passed is not record:
+            # From Python 3.12 on a filter may put another in its place: it is the same record to the next of these handlers.
+            if mark_logging.reference(passed) is None:
                 mark_logging.remember(passed, mark_logging.reference(record))
-            record = passed
-        if passed:
+            self.emit(passed)
+            mark_logging.remember(record, mark_logging.reference(passed))
+        elif passed:
             self.emit(record)
         return passed
 
