@@ -17,7 +17,6 @@ import threading
 import warnings
 
 import loguru
-import rich.console
 import structlog
 import tqdm
 import tqdm.contrib.logging

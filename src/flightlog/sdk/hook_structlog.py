@@ -70,9 +70,11 @@ def _proxy_to_logger(self, method_name, event=None, **event_kw):
 """
 
 
-def _journal(method: str, event: object, fields: dict[str, Any], problem: BaseException | None) -> int:
+def _journal(logger: Any, method: str, event: object, fields: dict[str, Any], problem: BaseException | None) -> int:
     level = records.LEVEL_NUMBERS.get(method.upper(), 40 if method in ("exception", "failure") else 20)
-    return bridged.write(level, "structlog", event, fields, problem, place=bridged.caller("structlog"))
+    name = getattr(logger, "name", None)  # of loggers of logging, of structlog's own where one was given
+    name = name if type(name) is str and name else "structlog"
+    return bridged.write(level, name, event, fields, problem, place=bridged.caller("structlog"))
 
 
 def _problem(method: str, info: Any) -> BaseException | None:
@@ -111,7 +113,7 @@ def _take(bound: Any, method: str, event: object, event_kw: dict[str, Any]) -> A
             return before
         problem = _problem(method, event_kw.get("exc_info"))
         _call.n = 0
-        _call.n = _journal(method, event, fields, problem)
+        _call.n = _journal(bound._logger, method, event, fields, problem)
     except MISTAKES as problem:
         if STACK_ABORTS and must_rise(problem):
             raise
@@ -146,7 +148,7 @@ def structlog_processor(logger: Any, method: str, event_dict: MutableMapping[str
             return event_dict
         attach.end_at_exit()
         fields = {str(key): value for key, value in event_dict.items() if key not in _NO_FIELDS}
-        n = _journal(method, event_dict.get("event"), fields, _problem(method, event_dict.get("exc_info")))
+        n = _journal(logger, method, event_dict.get("event"), fields, _problem(method, event_dict.get("exc_info")))
         if taken is not None:
             _call.taken = n
         if record is not None:

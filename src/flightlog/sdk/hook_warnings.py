@@ -60,31 +60,35 @@ def install(module: ModuleType) -> None:
         return  # somebody else was here: what it prints is output
     namespace = original.__globals__
     source = _SOURCE.replace("FORMAT", "_wm._formatwarnmsg" if "_wm" in namespace else "_formatwarnmsg")
-    namespace["_fl_shown"] = _shown
+    namespace["_fl_shown"] = _shown_by()
     made: dict[str, Any] = {}
     exec(compile(at_lines_of(original, source), code.co_filename, "exec"), namespace, made)  # noqa: S102
     module._showwarnmsg_impl = made["_showwarnmsg_impl"]  # type: ignore[attr-defined]
 
 
-def _shown(msg: Any, file: Any, text: str) -> str:
-    """Journal a warning that is about to be written as *text* to standard error, and return it marked. Never raises."""
-    try:
-        if file is sys.stderr:
-            n = bridged.write(
-                records.WARNING,
-                LOGGER,
-                msg.message,
-                {"category": msg.category.__name__},
-                place=(str(msg.filename), int(msg.lineno), ""),
-            )
-            if n and streams.markable(file):
-                return streams.marked(file, text, streams.reference(n))
-    except MISTAKES as problem:
-        if STACK_ABORTS and must_rise(problem):
-            raise
-        recorder.failed += 1
-        recorder.check_at = 0
-    return text
+def _shown_by() -> Any:
+    """Return what journals a warning and marks its text. All that it needs is bound here: warnings are shown when the interpreter goes down, too."""
+    write, streams_of, own = bridged.write, sys, recorder
+    markable, marked, reference = streams.markable, streams.marked, streams.reference
+    mistakes, aborts, rises = MISTAKES, STACK_ABORTS, must_rise
+    level, logger = records.WARNING, LOGGER
+
+    def shown(msg: Any, file: Any, text: str) -> str:
+        """Journal a warning that is about to be written as *text* to standard error, and return it marked. Never raises."""
+        try:
+            if file is streams_of.stderr:
+                fields, place = {"category": msg.category.__name__}, (str(msg.filename), int(msg.lineno), "")
+                n = write(level, logger, msg.message, fields, place=place)
+                if n and markable(file):
+                    return marked(file, text, reference(n))
+        except mistakes as problem:
+            if aborts and rises(problem):
+                raise
+            own.failed += 1
+            own.check_at = 0
+        return text
+
+    return shown
 
 
 def install_logging(logging: ModuleType) -> None:
