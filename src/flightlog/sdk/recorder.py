@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     import mmap
     from typing import Any, Callable, Sequence
 
+LEVELS_COUNT = 0x08  # a bit of the state that no owner sets
+
 
 class Recorder:
     """See the module. One instance, `recorder`, lives here; tests make their own."""
 
     def __init__(self) -> None:
         self.errors = 0
+        self.least = 0  # the lowest level of a log record that is wanted (`logging.level`)
         self.failed = 0  # records that our own code failed to write and nothing has declared yet
-        self.pipeline = ""
+        self._pipeline = ""
         self.writer: Writer | None = None
         self.scope: Scope | None = None
         self.control = ControlReader("", "")
@@ -53,6 +56,17 @@ class Recorder:
         self._announced = False
         self._unheeded = ""
         self._told = ""  # what was recorded of settings that do not hold
+
+    @property
+    def pipeline(self) -> str:
+        """The name this process runs under, as far as somebody gave it one."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, name: str) -> None:
+        if name != self._pipeline:
+            self._pipeline = name
+            self.check_at = 0  # whether it is in the rollout is asked before the next record
 
     # -- set-up ---------------------------------------------------------------------------------------------------
 
@@ -119,7 +133,7 @@ class Recorder:
     # -- admission ------------------------------------------------------------------------------------------------
 
     def admit(self, now: int, level: int, kept: bool = False) -> bool:
-        """Tell whether a record of *level* may be written now; also does what is due once a second. Never raises.
+        """Tell whether a log record of *level* may be written now; also does what is due once a second. Never raises.
 
         Blocks only where the configuration says so, see `journal.patience`.
 
@@ -128,11 +142,15 @@ class Recorder:
             level: the record's level.
             kept: it is not to be shed at any pressure.
         """
+        return self._admit(now, level, kept, not kept)
+
+    def _admit(self, now: int, level: int, kept: bool, by_level: bool = False) -> bool:
+        """Do what `admit` says for a record of any kind; *by_level*: for one that `logging.level` speaks of."""
         try:
             if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
                 self._look(now)
-            state = self.page[STATE]
-            if state & DISABLED:
+            state = self.control.page[STATE]
+            if state & DISABLED or (by_level and level < self.least):
                 return False
             if not self._announced:
                 self._announce()
@@ -144,7 +162,7 @@ class Recorder:
                     assert self.writer is not None
                     self.writer.drop(level, PRESSURE, pressure)
                     return False
-                if self.page[STATE] & DISABLED:
+                if self.control.page[STATE] & DISABLED:
                     return False
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
@@ -161,9 +179,13 @@ class Recorder:
         assert self.writer is not None
         if self.also is not None:
             self.also()
+        self.control.pipeline = self._gated_by()
         self.control.look()
         redact.look(identity.control_path(self._config or ""))
-        self.page = self.control.page
+        self.least = redact.least_level()
+        page = self.control.page
+        # Where levels count `admit` has to see every record: the page that loggers look at is then never zero.
+        self.page = page if not self.least else bytes(STATE) + bytes((page[STATE] | LEVELS_COUNT,))
         self.check_at = now + LOOK_EVERY_NS
         if self.failed > 0:
             self._own_up()
@@ -174,6 +196,11 @@ class Recorder:
         self._size_segments()
         if pressure and self.control.is_owned():
             self.writer.turn(self.writer.rotate_bytes // 8)
+
+    def _gated_by(self) -> str:
+        """Return whose place in the rollout counts here: the pipeline's that a keeper runs, for all of its processes, else our own."""
+        supervised = os.environ.get("FLIGHTLOG_PIPELINE", "") if os.environ.get("FLIGHTLOG_RUN") else ""
+        return supervised or self._pipeline or program_name()
 
     def _size_segments(self) -> None:
         """Let segments be small where the quota is."""
@@ -187,7 +214,7 @@ class Recorder:
         now = time.time_ns()
         if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:
             self._look(now)
-        state = self.page[STATE]
+        state = self.control.page[STATE]
         return bool(state & DISABLED) or level >= SHED_BELOW[LEVELS[state & PRESSURE_MASK]]
 
     def _own_up(self) -> None:
@@ -203,7 +230,7 @@ class Recorder:
         try:
             now = time.time_ns()
             level = records.EVENT_LEVELS.get(name, records.INFO)
-            if not self.admit(now, level, name in records.KEPT_EVENTS):
+            if not self._admit(now, level, name in records.KEPT_EVENTS):
                 return
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None

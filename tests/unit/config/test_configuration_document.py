@@ -6,6 +6,7 @@ import re
 import pytest
 
 from flightlog.config import settings
+from flightlog.config.keys import KEYS
 from flightlog.config.quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
 
 PAGE = os.path.join(os.path.dirname(__file__), "..", "..", "..", "docs", "reference", "configuration.md")
@@ -18,10 +19,10 @@ def documented():
 
 
 def test_every_key_and_no_other():
-    assert set(documented()) == set(settings._KEYS)
+    assert set(documented()) == set(KEYS)
 
 
-@pytest.mark.parametrize("key", sorted(settings._KEYS))
+@pytest.mark.parametrize("key", sorted(KEYS))
 def test_the_default_is_the_one_that_applies(key):
     value = settings.Settings()
     for name in key.split("."):
@@ -31,4 +32,4 @@ def test_the_default_is_the_one_that_applies(key):
         assert value in (DEFAULT_QUOTA, DEFAULT_KEEP_FREE) and " of " in text
         return
     written = {"empty": "", "none": None, "true": True, "false": False}.get(text, text)
-    assert settings._KEYS[key](int(written) if str(written).isdigit() else written) == value
+    assert KEYS[key].kind.check(int(written) if str(written).isdigit() else written) == value
