@@ -3,7 +3,7 @@
 #   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
 #   make faults the long fault campaign and simulation   make mutants the rules of delivery, broken one at a time
 #   make bench-supervisors   some sixty deaths under flightlog, supervisord, circus and honcho (ten minutes)
-#   make dev    all of the above installed, plus hooks
+#   make dev    all of the above installed, plus hooks                           make docs   the pages that are made of the code
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +21,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 FAULT_JOBS ?= $(shell echo $$((1 + $$(nproc))))
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject
+.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject docs
 help:
 	@sed -n '2,6p' Makefile
 
@@ -43,6 +43,10 @@ $(VENV)/.lint: $(VENV)/.base
 $(VENV)/.bench: $(VENV)/.test
 	$(PIP) install --group bench
 	touch $@
+
+# The pages that are made of the code.
+docs: $(VENV)/.base
+	$(BIN)/python -m flightlog.config.page docs/reference/configuration.md
 
 demo: $(VENV)/.base
 	$(BIN)/python -m demo

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import yaml
@@ -80,12 +80,13 @@ def parse(
     text: str, path: str = "config.yml", ours: Collection[str] = (), twice: list[Twice] | None = None
 ) -> dict[str, Value]:
     """Return the settings in *text*; *path* is for messages. Raises ConfigError."""
+    straight = _Straight(text)
     try:
-        root = yaml.compose(_straighten(text), Loader=yaml.SafeLoader)
+        root = yaml.compose(straight.text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        where = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{where}: {_said(problem)}", _remedy(text, problem)) from problem
+        where = f":{straight.line(mark)}" if mark else ""
+        raise ConfigError(f"{path}{where}: {_said(problem, straight)}", _remedy(straight.text, problem)) from problem
     except yaml.YAMLError as problem:
         raise ConfigError(f"{path}: not YAML: {problem}", "check the file's encoding") from problem
     except (RecursionError, ValueError) as problem:
@@ -94,9 +95,9 @@ def parse(
         return {}
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError(
-            f"{path}:{root.start_mark.line + 1}: sections are wanted here", "begin with a line `monitoring:`"
+            f"{path}:{straight.line(root.start_mark)}: sections are wanted here", "begin with a line `monitoring:`"
         )
-    one = _Flat(path, [] if twice is None else twice)
+    one = _Flat(path, [] if twice is None else twice, straight.line)
     try:
         one.flatten(root, "", ours)
     except RecursionError as problem:
@@ -104,11 +105,11 @@ def parse(
     return one.found
 
 
-def _said(problem: yaml.MarkedYAMLError) -> str:
+def _said(problem: yaml.MarkedYAMLError, straight: _Straight) -> str:
     words = str(problem.problem or problem.context or "not YAML")
     began, ended = problem.context_mark, problem.problem_mark
     if problem.context and problem.problem and began and ended and began.line != ended.line:
-        words += f", {problem.context} that begins in line {began.line + 1}"
+        words += f", {problem.context} that begins in line {straight.line(began)}"
     return words
 
 
@@ -126,27 +127,42 @@ def _remedy(text: str, problem: yaml.MarkedYAMLError) -> str:
     return "check indentation, quotes and colons there, and in the line before"
 
 
-def _straighten(text: str) -> str:
-    r"""Give bash's form of the printed line (a literal \n, perhaps glued to the line before) the two lines it stands for.
+class _Straight:
+    r"""A text in which bash's form of the printed line (a literal \n, perhaps glued to the line before) is the two lines it stands for.
 
-    The lines keep their numbers up to there.
+    Attributes:
+        text: such a text.
     """
-    return _PRINTED.sub(lambda found: f"\nmonitoring:\n  enabled: {found.group(1)}", text)
+
+    def __init__(self, text: str) -> None:
+        self._added: list[int] = []  # lines of `text`, counted from 0, that are none in the file
+        self._original = text
+        self.text = _PRINTED.sub(self._apart, text)
+
+    def line(self, mark: yaml.Mark) -> int:
+        """Return the line in the file, counted from 1."""
+        return int(mark.line) + 1 - sum(1 for line in self._added if line <= mark.line)
+
+    def _apart(self, found: re.Match[str]) -> str:
+        glued = found.start() > 0 and self._original[found.start() - 1] != "\n"
+        at = self._original.count("\n", 0, found.start()) + len(self._added)
+        self._added += [at + 1, at + 2] if glued else [at + 1]
+        return f"{chr(10) if glued else ''}monitoring:\n  enabled: {found.group(1)}"
 
 
 class _Flat:
     """Values by dotted key."""
 
-    def __init__(self, path: str, twice: list[Twice]) -> None:
+    def __init__(self, path: str, twice: list[Twice], line: Callable[[yaml.Mark], int]) -> None:
         self.found: dict[str, Value] = {}
-        self._path, self._twice, self._left = path, twice, MAX_VALUES
+        self._path, self._twice, self._line, self._left = path, twice, line, MAX_VALUES
         self._loader = yaml.SafeLoader("")
 
     def flatten(self, node: yaml.MappingNode, prefix: str, ours: Collection[str] = ()) -> None:
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
             key = prefix + str(getattr(key_node, "value", ""))[:200]
-            line = key_node.start_mark.line + 1
+            line = self._line(key_node.start_mark)
             if not prefix and ours and key not in ours:
                 self.found.setdefault(key, Value({}, line))
                 continue
@@ -162,7 +178,7 @@ class _Flat:
             else:
                 items: tuple[int, ...] = ()
                 if isinstance(value_node, yaml.SequenceNode):
-                    items = tuple(item.start_mark.line + 1 for item in value_node.value)
+                    items = tuple(self._line(item.start_mark) for item in value_node.value)
                 self.found[key] = Value(self._made(value_node), line, items)
 
     def _made(self, node: yaml.Node) -> Any:

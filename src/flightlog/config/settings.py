@@ -270,7 +270,7 @@ class _Examination:
                 reason = "is no block of flightlog's: it is left alone"
                 self._warn(key, item, reason, f"did you mean {near[0]}?")
             return
-        if key == "monitoring" and item.value not in ({}, None):
+        if key == "monitoring" and isinstance(item.value, (bool, int, str)):
             with contextlib.suppress(ValueError):  # `monitoring: false`
                 self._chosen["monitoring"]["enabled"] = values.truth(item.value)
                 self._lines["monitoring.enabled"] = item.line
@@ -287,6 +287,8 @@ class _Examination:
         try:
             if item.value == {}:
                 raise ValueError("is a block of its own")
+            if isinstance(item.value, (list, tuple, set)) and not known.kind.name.startswith("list"):
+                raise ValueError("is a list")  # which may be larger than it looks: aliases
             self._chosen[section][name] = known.kind.check(item.value)
             self._lines[key] = item.line
         except values.WrongItem as problem:
@@ -396,6 +398,10 @@ def _read(path: str, twice: list[Twice]) -> dict[str, Value] | ConfigError:
         return problem
 
 
+_REPR = reprlib.Repr()  # an alias can make a small file large
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxstring, _REPR.maxother = 2, 4, 100, 100
+
+
 def _of_error(path: str, problem: ConfigError) -> Problem:
     """Return what the reader could not read, with its line where it named one."""
     found = re.match(re.escape(path) + r":(\d+): ", problem.message)
@@ -406,7 +412,7 @@ def _of_error(path: str, problem: ConfigError) -> Problem:
 
 def _shown(key: str, value: Any) -> str:
     """Return a value for people, cut; empty for one that may be a secret."""
-    return "" if value in ({}, None) or "dsn" in key else reprlib.repr(value)
+    return "" if value in ({}, None) or "dsn" in key else _REPR.repr(value)
 
 
 def _did_you_mean(key: str) -> str:
