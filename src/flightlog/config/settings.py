@@ -1,8 +1,8 @@
-"""Settings: what config.yml says, as values to be used, and every default; docs/reference/configuration.md lists the keys.
+"""Settings: what config.yml says, as values to be used; docs/reference/configuration.md lists the keys.
 
 Invariants: a wrong value names file, line, key, value, reason and remedy, and all are found in one go (`examine`); a broken file never stops a pipeline or
-the agent (`load_or_default`), and never makes the agent ship to another database than the one it was to name. Owns: sections, defaults, what is wrong
-with a file. Leaves keys to `keys`, single values to `values`, YAML to `reader`, the kill switch to `switch`, where connection strings come from to `dsn`.
+the agent (`load_or_default`), and never makes the agent ship to another database than the one it was to name. Owns: what is wrong
+with a file. Leaves sections and defaults to `sections`, keys to `keys`, single values to `values`, YAML to `reader`, the kill switch to `switch`, where connection strings come from to `dsn`.
 """
 
 from __future__ import annotations
@@ -12,170 +12,19 @@ import difflib
 import os
 import re
 import reprlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import identity
 from ..errors import ConfigError
-from . import dsn, rollout, switch, values
+from . import dsn, switch, values
 from .keys import KEYS
-from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
+from .sections import SECTIONS, Database, Redact, Settings
 
 if TYPE_CHECKING:
     from .reader import Twice, Value
 
-
-@dataclass(frozen=True)
-class Database:
-    """`database:`.
-
-    Attributes:
-        dsn: libpq connection string, empty for the embedded server.
-        dsn_file: a file that holds it instead.
-        tls: `verify-full`, or `insecure-allowed`: whether a server on another machine has to prove that it is the right one.
-        roles: whether agent and reading commands act in the roles of `store.roles` where they may.
-        read_timeout: seconds that one question of a reading command may take.
-        problem: why no database is known although one is configured; empty otherwise. Not a key.
-    """
-
-    dsn: dsn.Dsn = field(default_factory=dsn.Dsn)
-    dsn_file: str = ""
-    tls: str = "verify-full"
-    roles: bool = True
-    read_timeout: float = 5.0
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class Redact:
-    """`logging.redact:`. What is added to the built-in rules: names of secrets, names that are none, regular expressions."""
-
-    enabled: bool = True
-    keys: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LogDatabase:
-    """`logging.database:`. Whether the agent ships into the database."""
-
-    enabled: bool = True
-
-
-@dataclass(frozen=True)
-class LogFiles:
-    """`logging.file:`. Text logs per pipeline; `directory` empty: FLIGHTLOG_HOME/logs; `total`: bytes of all of them together."""
-
-    enabled: bool = False
-    directory: str = ""
-    format: str = "text"
-    when: str = "size"
-    max_bytes: int = 64 << 20
-    backups: int = 10
-    compress: bool = False
-    total: int = 2 << 30
-
-
-@dataclass(frozen=True)
-class Logging:
-    """`logging:`. `level`: empty leaves the programs' own levels alone; `on_full`: seconds that a call may wait for room, 0 sheds at once."""
-
-    level: str = ""
-    redact: Redact = field(default_factory=Redact)
-    database: LogDatabase = field(default_factory=LogDatabase)
-    file: LogFiles = field(default_factory=LogFiles)
-    on_full: float = 0.0
-
-
-@dataclass(frozen=True)
-class Staged:
-    """`monitoring.rollout:`. Which pipelines are monitored."""
-
-    percent: float = 100.0
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @property
-    def rules(self) -> rollout.Rollout:
-        """The same as rules to decide by."""
-        return rollout.Rollout(self.percent, self.include, self.exclude, True)
-
-
-@dataclass(frozen=True)
-class Monitoring:
-    """`monitoring:`. `enabled` is the kill switch; the next two are short for `logging.database.enabled`, `logging.file.enabled`."""
-
-    enabled: bool = True
-    database_logging: bool = True
-    file_logging: bool = False
-    rollout: Staged = field(default_factory=Staged)
-
-
-@dataclass(frozen=True)
-class AgentSettings:
-    """`agent:`. Rows and bytes of one batch; seconds between looks at an idle spool; idle seconds before a background agent leaves."""
-
-    batch_rows: int = 20_000
-    batch_bytes: int = 8 << 20
-    flush_interval: float = 0.5
-    idle_exit: float = 600.0
-    self_check: int | None = 180
-
-
-@dataclass(frozen=True)
-class Spool:
-    """`spool:`. `quota`: what it may hold; `keep_free`: what it leaves free on its file system; `keep`: seconds that acknowledged segments stay
-    while there is room.
-
-    `path`: in /etc/flightlog/config.yml only, the spool that all users of this machine share (`identity.shared_spool` reads it).
-    """
-
-    quota: Amount = DEFAULT_QUOTA
-    keep_free: Amount = DEFAULT_KEEP_FREE
-    keep: float = 3600.0
-    path: str = ""
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """`metrics:`. Seconds between two records of what a run uses; 0: none."""
-
-    interval: float = 5.0
-
-
-@dataclass(frozen=True)
-class Hang:
-    """`hang:`. Seconds of silence after which a run counts as stalled, 0: never; whether it is ended then, and after how many seconds more."""
-
-    after: float = 600.0
-    kill: bool = False
-    kill_after: float = 60.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All settings."""
-
-    database: Database = field(default_factory=Database)
-    logging: Logging = field(default_factory=Logging)
-    monitoring: Monitoring = field(default_factory=Monitoring)
-    agent: AgentSettings = field(default_factory=AgentSettings)
-    spool: Spool = field(default_factory=Spool)
-    metrics: Metrics = field(default_factory=Metrics)
-    hang: Hang = field(default_factory=Hang)
-    warnings: tuple[str, ...] = ()  # what is usable and should be mended
-
-    @property
-    def to_database(self) -> bool:
-        """Whether records are shipped into the database: off as soon as either key says so."""
-        return self.logging.database.enabled and self.monitoring.database_logging
-
-    @property
-    def to_files(self) -> bool:
-        """Whether text logs are written: on as soon as either key says so."""
-        return self.logging.file.enabled or self.monitoring.file_logging
+__all__ = ["Database", "Examined", "Problem", "Redact", "Settings", "examine", "load", "load_or_default"]
 
 
 class Problem(NamedTuple):
@@ -255,7 +104,7 @@ class _Examination:
         self._path = path
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
-        self._chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+        self._chosen: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         self._lines: dict[str, int] = {}
         if isinstance(lines, ConfigError):
             self._problems.append(_of_error(path, lines))
@@ -264,8 +113,8 @@ class _Examination:
             self._take(key, item)
 
     def _take(self, key: str, item: Value) -> None:
-        if key.partition(".")[0] not in _SECTIONS:  # somebody else's: one config.yml serves many programs
-            near = difflib.get_close_matches(key.lower(), [name for name in _SECTIONS if "." not in name], 1, 0.8)
+        if key.partition(".")[0] not in SECTIONS:  # somebody else's: one config.yml serves many programs
+            near = difflib.get_close_matches(key.lower(), [name for name in SECTIONS if "." not in name], 1, 0.8)
             if near:
                 reason = "is no block of flightlog's: it is left alone"
                 self._warn(key, item, reason, f"did you mean {near[0]}?")
@@ -275,7 +124,7 @@ class _Examination:
                 self._chosen["monitoring"]["enabled"] = values.truth(item.value)
                 self._lines["monitoring.enabled"] = item.line
                 return
-        if key in _SECTIONS:
+        if key in SECTIONS:
             if item.value not in ({}, None):
                 self._wrong(key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
             return
@@ -300,7 +149,7 @@ class _Examination:
     def result(self, twice: list[Twice]) -> Examined:
         path = self._path
         for key, first, line in twice:
-            if key.partition(".")[0] in _SECTIONS:
+            if key.partition(".")[0] in SECTIONS:
                 reason = f"stands in line {first} already: this one counts"
                 self._warnings.append(Problem(path, line, key, "", reason, "keep one of them"))
         obeyed = switch.file_enabled(path)
@@ -313,7 +162,7 @@ class _Examination:
                 Problem(path, 0, "monitoring.enabled", "", reason, "write `enabled: false` below `monitoring:`")
             )
         made: dict[str, Any] = {}
-        for section, make in _SECTIONS.items():  # those inside others come first
+        for section, make in SECTIONS.items():  # those inside others come first
             if section in self._chosen:
                 outer, _, name = section.rpartition(".")
                 (self._chosen[outer] if outer else made)[name] = make(**self._chosen[section])
@@ -393,7 +242,7 @@ def _read(path: str, twice: list[Twice]) -> dict[str, Value] | ConfigError:
     from .reader import read  # YAML is loaded only where there is a file
 
     try:
-        return read(path, [name for name in _SECTIONS if "." not in name], twice)
+        return read(path, [name for name in SECTIONS if "." not in name], twice)
     except ConfigError as problem:
         return problem
 
@@ -428,18 +277,3 @@ def _wanted(key: str) -> str:
     kind = KEYS[key].kind
     bounds = f" ({kind.bounds})" if kind.bounds else ""
     return f"write a {kind.name}{bounds}, for instance {key.rpartition('.')[2]}: {KEYS[key].example}"
-
-
-_SECTIONS: dict[str, Callable[..., Any]] = {
-    "database": Database,
-    "logging.database": LogDatabase,
-    "logging.file": LogFiles,
-    "logging.redact": Redact,
-    "logging": Logging,
-    "monitoring.rollout": Staged,
-    "monitoring": Monitoring,
-    "agent": AgentSettings,
-    "spool": Spool,
-    "metrics": Metrics,
-    "hang": Hang,
-}

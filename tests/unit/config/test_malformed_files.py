@@ -6,6 +6,8 @@ import pytest
 
 from flightlog import identity, redact
 from flightlog.config import compiled, compiling, effective, settings
+from flightlog.config.control import DISABLED, STATE, ControlReader
+from flightlog.config.keys import KEYS
 from flightlog.config.watch import Watch
 from flightlog.errors import ConfigError
 from unit.config.malformed import MALFORMED, put
@@ -46,7 +48,7 @@ def test_it_is_told_and_changes_nothing(config, name):
     assert config in caught.value.message and caught.value.hint
     assert watch.look() == before and watch.problem is not None
     assert rules.look() and redact.is_secret_key("customer")
-    assert {one.key for one in effective.values(found)} == set(settings.KEYS)
+    assert {one.key for one in effective.values(found)} == set(KEYS)
     assert compiled.read(compiled.path_for(identity.control_path(config)))["settings"]["metrics"] == {"interval": 5.0}
     assert not os.path.exists("pwned")
 
@@ -60,6 +62,15 @@ def test_where_a_database_was_named_none_is_taken(config, name):
             assert chosen.database.dsn == "" and chosen.database.problem
         else:
             assert chosen.database.dsn == "host=named"
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_pipeline_goes_on_being_recorded(config, name):
+    put(config, MALFORMED[name])
+    reader = ControlReader(identity.control_path(config), config, "", "orders")
+    reader.look()
+    unclear = name == "wrong everywhere"  # its rollout: nobody is in
+    assert bool(reader.page[STATE] & DISABLED) is unclear
 
 
 def test_what_stands_in_blocks_of_others_is_theirs(config):
