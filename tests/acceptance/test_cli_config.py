@@ -18,7 +18,7 @@ PAGES = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "reference",
 
 @pytest.fixture
 def flightlog(tmp_path):
-    env = running.environment(tmp_path / "home")
+    env = running.environment(tmp_path / "home", FLIGHTLOG_CONFIG=str(tmp_path / "config.yml"))
 
     def call(*arguments, config=None, **more):
         if config is not None:
@@ -33,12 +33,12 @@ def flightlog(tmp_path):
 
 
 def fields(name):
+    """The names in the tables of fields of a page."""
     with open(os.path.join(PAGES, name + ".md"), encoding="utf-8") as file:
-        return {
-            word
-            for row in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", file.read(), re.M)
-            for word in re.findall(r"`(\w+)`", row)
-        }
+        text = file.read().partition("## JSON")[2]
+    return {
+        word for row in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.M) for word in re.findall(r"`(\w+)`", row)
+    }
 
 
 def test_check_names_all_that_is_wrong_and_exits_1(flightlog, tmp_path):
@@ -94,7 +94,7 @@ def test_show_and_explain(flightlog, tmp_path):
     assert {"key": "agent.batch_rows", "value": "5", "source": f"{path}:2", "default": "20000"} in data["settings"]
     code, out, _ = flightlog("config", "explain", "batch_rows")
     assert code == 0 and f"now        5 (from {path}:2)" in out and "bounds     1 to 1000000" in out
-    assert len(flightlog("config", "explain", "logging.file")[1].splitlines()) == 8
+    assert len(flightlog("config", "explain", "logging.file")[1].splitlines()) == 9
     (one,) = json.loads(flightlog("config", "explain", "agent.batch_rows", "-o", "json")[1])["keys"]
     assert set(one) <= fields("config") and one["taken_over"] == "agent restart" and one["value"] == "5"
     code, _, err = flightlog("config", "explain", "agent.bach_rows")

@@ -62,12 +62,14 @@ def test_an_agent_keeps_its_database_and_one_that_begins_takes_no_other(dsn, hom
             b"database: {dsn: [host=/elsewhere]}\n",
         ):
             put(config, data)
+            wait_until(
+                lambda: b"is not taken, what it said before holds" in agent.stderr.readline(), 60, "it to be told"
+            )
             stored = count(dsn)
             one.say("log")
             wait_until(lambda: count(dsn) == stored + 1, 60, "the next one to be stored there as well")
         agent.terminate()
-        said = agent.communicate(timeout=60)[1].decode()
-    assert said.count("the config file is not taken, what it said before holds") >= 3 and str(config) in said
+        agent.communicate(timeout=60)
     with subprocess.Popen([*FLIGHTLOG, "agent", "run"], env=env, stderr=subprocess.PIPE) as agent:
         one.say("log")
         wait_until(lambda: b"no database is known" in agent.stderr.readline(), 60, "the agent to say why it holds")

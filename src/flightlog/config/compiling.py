@@ -44,8 +44,8 @@ def _refresh_rollout(config: str, path: str) -> None:
     before = compiled.read(path)
     said = (before or {}).get("settings", {}).get("rollout")
     found = rollout_text.find(text) or rollout.EVERYBODY
-    if not found.clear and said is not None:
-        found = rollout.from_data(said)
+    if not found.clear:
+        return
     data = rollout.to_data(found)
     if data != (said or rollout.to_data(rollout.EVERYBODY)):
         identity.make_home(identity.home())

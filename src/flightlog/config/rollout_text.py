@@ -32,7 +32,8 @@ _PLAIN = re.compile(r"[\w.*?][^\s,\[\]{}#:&!'\"]*(?:\[[^\s,\[\]{}#:&'\"]*\][^\s,
 _PLAIN_IN_BRACES = re.compile(r"[\w.*?][^\s,\[\]{}#:&!'\"]*")
 # What YAML takes for something else than a text, or may: a number, a date, true, nothing.
 _NO_TEXT = re.compile(
-    r"[-+.\d_:eExXobTZ,]+|0[xob]?[\da-fA-F_]+|[-+]?\.(inf|nan)|true|false|yes|no|on|off|y|n|null|~|\?|\.|<<|=", re.I
+    r"[-+.\d][-+.\d_:eExXobTZ,]*|0[xob]?[\da-fA-F_]+|[-+]?\.(inf|nan)|true|false|yes|no|on|off|y|n|null|~|\?|\.|<<|=",
+    re.I,
 )
 _SPACE = re.compile(r"(?:\s+|(?:(?<=\s)|^)#[^\n]*)*")
 _KEY = re.compile(r"[\"']?(percent|include|exclude)[\"']?[ \t]*:(?=[\s\"'\[\d])")

@@ -233,7 +233,8 @@ def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | No
 def _names_a_database(path: str) -> bool:
     """Tell whether a file that is no config file was to name a database."""
     try:
-        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", identity.read_plain(path)) is not None
+        text = identity.read_plain(path, switch.MAX_BYTES + 1)
+        return len(text) > switch.MAX_BYTES or re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", text) is not None
     except (OSError, ValueError):
         return os.path.exists(path)
 
@@ -265,10 +266,9 @@ def _shown(key: str, value: Any) -> str:
 
 
 def _did_you_mean(key: str) -> str:
-    near = difflib.get_close_matches(key.lower(), KEYS, 1, 0.6)
     last = key.rpartition(".")[2].lower()
-    if not near:  # right name, wrong block
-        near = [one for one in KEYS if one.rpartition(".")[2] == last][:1]
+    same = [one for one in KEYS if one.rpartition(".")[2] == last]  # the right name in the wrong block
+    near = difflib.get_close_matches(key.lower(), same or KEYS, 1, 0.0 if same else 0.6)
     return f"did you mean {near[0]}?" if near else "flightlog config explain lists the keys"
 
 
