@@ -14,7 +14,7 @@ HEAD = f"""# config.yml
 
 <!-- made by `make docs` from src/flightlog/config/keys.py and page.py: change those -->
 
-Which file: `FLIGHTLOG_CONFIG`; else `./config.yml` if it has a block `monitoring:`, `logging:` or `database:`; else `$XDG_CONFIG_HOME/flightlog/config.yml` (`~/.config`); else `/etc/flightlog/config.yml`. Without any, the defaults apply.
+Which file: `FLIGHTLOG_CONFIG`; else `./config.yml` if it has a block `monitoring:`, `logging:` or `database:`, or the [printed line](../howto/switching-off.md) somewhere; else `$XDG_CONFIG_HOME/flightlog/config.yml` (`~/.config`); else `/etc/flightlog/config.yml`. Without any, the defaults apply.
 Blocks of other names are left alone, and not looked into: one file may serve several programs. A block that occurs twice is merged key by key, the later one wins.
 
 [`flightlog config`](cli/config.md) shows what holds and where it comes from, checks a file, and explains a key. How to switch flightlog off, for all pipelines or some: [switching off](../howto/switching-off.md).
