@@ -40,7 +40,7 @@ def test_it_lies_beyond_the_limit_where_nothing_is_opened(tmp_path, limits):
 
 def test_a_limit_that_is_too_high_is_not_gone_beyond(tmp_path, limits, monkeypatch):
     # The real one would cost a table of half a megabyte; tests before this one may have left descriptors there.
-    most = next(n for n in range(300, 900) if not os.path.exists(f"/proc/self/fd/{n - crash.BELOW - 1}"))
+    most = next(n for n in range(300, 900) if not os.path.lexists(f"/proc/self/fd/{n - crash.BELOW - 1}"))
     monkeypatch.setattr(crash, "MOST", most)
     path = tmp_path / "file"
     path.touch()
