@@ -64,7 +64,20 @@ class Kept:
             found = view(self.folder(name), state) if state else {}
             return found if found.get("state") in states else None
 
-        return wait_until(there, seconds, f"{name} to be {states}: {self.folder(name).read('state.json')}")
+        try:
+            return wait_until(there, seconds, f"{name} to be {states}")
+        except AssertionError as problem:
+            raise AssertionError(
+                f"{problem}: {self.folder(name).read('state.json')}, {self.complaints(name)}"
+            ) from None
+
+    def complaints(self, name):
+        """What its caretakers have said in their log."""
+        try:
+            with open(self.folder(name).file("caretaker.log")) as file:
+                return file.read()
+        except OSError as problem:
+            return str(problem)
 
     def kill_caretaker(self, name):
         """Kill -9 it, and wait until its lock is free."""

@@ -56,6 +56,8 @@ def born(kept, monkeypatch, moment, body="time.sleep(1000)", **options):
             kept.keep.start_process("job", kept.counting(body), **options)
     state = kept.folder("job").read("state.json")
     assert state["phase"] == "starting"
+    # The answer's pipe ends before the lock is let go of: who looks in between takes it for kept, and has nothing to do.
+    wait_until(lambda: not alive(state["caretaker"]["pid"]), what="the caretaker to be dead")
     return state["process"]["pid"]
 
 
