@@ -46,11 +46,12 @@ class Recorder:
         )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
         self.implicit = ""  # the run we made for this process, its end is ours to record
+        self._unannounced = ""  # the same, while its beginning is not on record
+        self._elected: dict[str, Any] = {}  # what several threads may make at once, and one makes for all
         self.patience = Patience()
         self.also: Callable[[], object] | None = None  # what else is to be looked at once a second
         self._quota = 0  # by which the size of segments was chosen
         self._config: str | None = None
-        self._announced = False
         self._unheeded = ""
         self._told = ""  # what was recorded of settings that do not hold
 
@@ -59,28 +60,37 @@ class Recorder:
     def after_fork(self) -> None:
         """Forget what belonged to the parent process; the run stays."""
         self.check_at = self.failed = 0
-        self.implicit = ""
+        self.implicit = self._unannounced = ""
+        self._elected.pop("run", None)
 
     def _start(self) -> None:
-        """Find spool, config and run. Creates no file."""
+        """Find spool, config and run. Creates no file. Threads that are here at the same time find the same."""
         if self.writer is None:
-            self.writer = Writer(identity.spool_dir(), self._head)
-            self._config = os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()
-            self.control = ControlReader(identity.control_path(self._config), self._config, self.writer.directory)
+            writer = Writer(identity.spool_dir(), self._head)
+            config = os.environ.get("FLIGHTLOG_CONFIG") or switch.find_config()
+            control = ControlReader(identity.control_path(config), config, writer.directory)
+            writer, self._config, self.control = self._elected.setdefault("writer", (writer, config, control))
+            self.writer = writer
         if self.scope is None:
             self._find_run()
             if self.implicit:  # else the shim has said it
                 self._unheeded = redact.unheeded(identity.control_path(self._config or ""), self._config or "")
 
     def _find_run(self) -> None:
+        """Choose the run that records of no other belong to; after a run of the program's own it is the one of before."""
+        mine = self._choose_run()
+        scope, self.implicit = found = self._elected.setdefault("run", mine)
+        if found is mine:
+            self._unannounced = self.implicit
+        self.scope = scope
+
+    def _choose_run(self) -> tuple[Scope, str]:
+        """Return a scope, and its run when that is one of our own."""
         run = os.environ.get("FLIGHTLOG_RUN", "")
         if identity.is_ulid(run) and _keeper_lives():
-            self.scope = Scope(run)
-            self._announced = True
-        else:
-            self.scope = Scope(identity.new_ulid())
-            self.implicit = self.scope.run
-            self._announced = False
+            return Scope(run), ""
+        run = identity.new_ulid()
+        return Scope(run), run
 
     def _head(self) -> dict[str, Any]:
         """Return what goes into the header of a segment; its birth is also when to look at the disk where no agent does."""
@@ -91,12 +101,11 @@ class Recorder:
 
     def _announce(self) -> None:
         """Record that the implicit run began; just before its first record."""
-        self._announced = True
-        scope = self.scope
-        if scope is None or self.writer is None:
+        run, self._unannounced = self._unannounced, ""
+        if not run or self.writer is None:
             return
         data = run_data(self.pipeline or program_name(), "implicit")
-        self.writer.append(encode(records.event(records.RUN_STARTED, scope.run, data)), records.CRITICAL)
+        self.writer.append(encode(records.event(records.RUN_STARTED, run, data)), records.CRITICAL)
 
     def _tell(self, trouble: str) -> None:
         """Record that settings do not hold in this process, once for each reason."""
@@ -134,7 +143,7 @@ class Recorder:
             state = self.page[STATE]
             if state & DISABLED:
                 return False
-            if not self._announced:
+            if self._unannounced and self.scope is not None and self.scope.run == self._unannounced:
                 self._announce()
             if (redact.trouble or self._unheeded) != self._told:
                 self._tell(redact.trouble or self._unheeded)
@@ -194,9 +203,16 @@ class Recorder:
         """Declare the records that we failed to write, most likely because the program's stack was full. Their level is not known."""
         # In this order: an exception from outside that breaks it off here makes one be declared twice, where the other way round they would be forgotten.
         # Two threads may do it at once; then the account is below zero, and what fails next has been declared already.
-        while self.failed > 0:
-            self.writer.drop(0, FAILED)  # type: ignore[union-attr]
-            self.failed -= 1
+        try:
+            while self.failed > 0:
+                self.writer.drop(0, FAILED)  # type: ignore[union-attr]
+                self.failed -= 1
+        except (
+            MISTAKES
+        ) as problem:  # what is still owed is declared at the next look: this record is not to be lost with it
+            if STACK_ABORTS and must_rise(problem):
+                raise
+            self.errors += 1
 
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
@@ -222,7 +238,7 @@ class Recorder:
                 return
             if self.failed > 0:
                 self._own_up()
-            if self.implicit and self._announced and self.page[STATE] & DISABLED == 0:
+            if self.implicit and not self._unannounced and self.page[STATE] & DISABLED == 0:
                 data = {"status": "ok", "by": "sdk"}
                 self.writer.append(
                     encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True

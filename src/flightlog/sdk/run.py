@@ -71,7 +71,6 @@ class Run:
             # Threads that inherit no context belong to the outermost run.
             self._outermost = True
             recorder.scope = scope
-            recorder._announced = True
         recorder.pipeline = recorder.pipeline or self.pipeline
         if self._adopts:
             recorder.event(records.RUN_ADOPTED, {"pipeline": self.pipeline, "params": self.params}, scope)
@@ -102,7 +101,7 @@ class Run:
             except ValueError:  # left in another context than entered
                 current.set(None)
         if self._outermost and recorder.scope is not None and recorder.scope.run == self.id:
-            recorder.scope = None  # what is logged after the run belongs to an implicit one
+            recorder.scope = None  # what is logged after the run belongs to the implicit one
             recorder.check_at = 0
 
     def stage(self, name: str, total: int | None = None) -> Stage:

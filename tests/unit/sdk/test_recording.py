@@ -171,14 +171,17 @@ threading.Event().wait()
         process.wait()
         process.stdout.close()
         said = {tuple(map(int, line.split())) for line in witnessed.decode().splitlines(True) if line.endswith("\n")}
-        seen = []
+        seen, rest = [], []
         for path in glob.glob(str(spool / "*.seg")):
             for _, _, _, payload in reader.read_segment(path, salt_of(os.path.basename(path)[:32])):
                 record = json.loads(payload) if payload else {}
                 if record.get("k") == "log":
                     seen.append((record["x"]["t"], record["x"]["i"]))
+                else:
+                    rest.append(record)
         assert len(seen) == len(set(seen))
-        assert said <= set(seen)
+        files = [(path.name, path.stat().st_size) for path in spool.iterdir()]
+        assert said <= set(seen), (said - set(seen), rest, files)
 
 
 def test_what_failed_stays_owed_when_its_declaration_is_broken_off(tmp_path):
@@ -195,9 +198,50 @@ def broken_off(level, reason, pressure=0):
     drop(level, reason, pressure)
 writer.drop = broken_off
 recorder.failed, recorder.check_at = 3, 0
-logger.info("lost with it")
+logger.info("not lost with it")
 logger.info("third")
 """
     done, found = run(tmp_path, code)
-    assert (done.returncode, done.stderr, messages(found)[:2]) == (0, "", ["first", "third"])
-    assert [record["dropped"] for record in found if record["k"] == "drops"][-1] == {"0/failed": 4}
+    assert (done.returncode, done.stderr, messages(found)[:3]) == (0, "", ["first", "not lost with it", "third"])
+    assert [record["dropped"] for record in found if record["k"] == "drops"][-1] == {"0/failed": 3}
+
+
+def test_what_a_program_records_before_and_after_its_own_run_is_one_implicit_run_that_ends(tmp_path):
+    code = """
+import flightlog
+log = flightlog.get_logger("x")
+log.info("before")
+with flightlog.run("own"):
+    log.info("within")
+log.info("after")
+"""
+    done, found = run(tmp_path, code)
+    assert (done.returncode, done.stderr, messages(found)) == (0, "", ["before", "within", "after"])
+    before, within, after = [record["r"] for record in found if record["k"] == "log"]
+    assert before == after != within
+    events = [(record["ev"], record["r"]) for record in found if record["k"] == "event"]
+    assert sorted(events) == sorted((name, r) for name in ("run.started", "run.ended") for r in (before, within))
+
+
+def test_threads_whose_first_records_come_at_once_have_one_run_and_one_writer(tmp_path):
+    code = """
+import threading
+import flightlog
+from flightlog.sdk import recorder as module
+recorder, both = module.recorder, threading.Barrier(2)
+find_config, choose = module.switch.find_config, recorder._choose_run
+def together(what):
+    both.wait(20)
+    return what()
+module.switch.find_config = lambda: together(find_config)
+recorder._choose_run = lambda: together(choose)
+log = flightlog.get_logger("x")
+threads = [threading.Thread(target=log.info, args=("first",)) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+    done, found = run(tmp_path, code)
+    assert (done.returncode, done.stderr, messages(found)) == (0, "", ["first", "first"])
+    assert len({record["r"] for record in found if "r" in record}) == 1
+    assert len(list((tmp_path / "home" / "spool" / "1").glob("*.seg"))) == 1
+    assert [record["ev"] for record in found if record["k"] == "event"] == ["run.started"]
