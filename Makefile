@@ -59,18 +59,18 @@ needs:
 	fi
 
 test: needs $(VENV)/.test
-	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(if $(EVERY),,-m 'not variant') $(PYTEST_ARGS)
 	$(MAKE) --no-print-directory test-newest
 
 # The whole product again on the newest Python found, when that is another one. The long loops, and what runs in other interpreters anyway, run once only,
-# above; of a test with several parameters one is played, chosen by the seed that is printed. EVERY=1 plays them all.
+# above. Of a test with several parameters that starts processes one set is played on each Python, chosen by the seed that is printed; EVERY=1 plays them all.
 test-newest:
 	@newest=""; for p in python3.14 python3.13 python3.12 $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[2-9]*/bin/python 2>/dev/null | sort -rV); do
 	  if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then newest="$$p"; break; fi; done
 	if [ -z "$$newest" ]; then echo "note: no Python newer than 3.11 found; the product was tested on $$($(BIN)/python -V) only"; exit 0; fi
 	if [ "$$("$$newest" -c 'import sys; print(sys.version_info[:2])')" = "$$($(BIN)/python -c 'import sys; print(sys.version_info[:2])')" ]; then exit 0; fi
 	$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$$newest" .venv-newest/.test
-	.venv-newest/bin/python -m pytest $(PARALLEL) -m 'not slow and not once$(if $(EVERY),, and not variant)' $(PYTEST_ARGS)
+	.venv-newest/bin/python -m pytest $(PARALLEL) -m 'not slow and not once$(if $(EVERY),, and not variant and not unit_variant)' $(PYTEST_ARGS)
 
 lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -125,7 +125,10 @@ ONCE = ("faults", "simulation", "mutants", "fuzz")  # long loops; `make faults` 
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what `make test-newest` leaves out: `once`, and of what is tested with several parameters all but one, chosen by the campaign's seed."""
+    """Mark what `make test` leaves out: of what is tested with several parameters all but one, chosen by the campaign's seed; on the newest Python also `once`.
+
+    `variant` are those outside of tests/unit, where each starts processes; `unit_variant` are the cheap ones.
+    """
     variants = {}
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
@@ -133,9 +136,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.once)
         else:
             variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
-    chooser = random.Random(SEED)
+    chooser = random.Random("%d %d" % (SEED, sys.version_info[1]))  # another one on the other Python
     for _, same in sorted(variants.items()):
         chosen = chooser.choice(same)
         for item in same:
             if item is not chosen:
-                item.add_marker(pytest.mark.variant)
+                cheap = os.path.relpath(item.path, HERE).startswith("unit")
+                item.add_marker(pytest.mark.unit_variant if cheap else pytest.mark.variant)
