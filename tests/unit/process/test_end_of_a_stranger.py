@@ -20,6 +20,7 @@ def ended(code):
     try:
         return pidfd.exit_status(process), pidfd._of_zombie(process)
     finally:
+        process.close()
         child.wait()
 
 
@@ -41,5 +42,8 @@ def test_who_may_not_trace_it_is_told_nothing_and_says_so():
         os._exit(7)
     wait_until(lambda: proctree.look(pid).state == "Z")
     process = pidfd.find(pid, proctree.look(pid).start)
-    assert as_account("nobody", lambda: pidfd._of_zombie(process)) is None
-    os.waitpid(pid, 0)
+    try:
+        assert as_account("nobody", lambda: pidfd._of_zombie(process)) is None
+    finally:
+        process.close()
+        os.waitpid(pid, 0)
