@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from .. import identity
 from ..config.compiled import path_for
 from .hang import Hang
 from .sampler import Sampler
@@ -45,7 +46,7 @@ class Metrics:
         self._tuning = Tuning()
         self._settings = path_for(setup.control_page)
         now = time.monotonic()
-        self._sampler = Sampler(child, setup.keeper, (os.getpid(),))
+        self._sampler = Sampler(child, setup.keeper, (os.getpid(),), identity.home())
         self._hang = Hang(setup, report, self._sampler, Silence(setup.spool, now), self._tuning)
         self._look_at = now + FIRST_SECONDS
         self._record_at = self._settings_at = 0.0

@@ -4,8 +4,9 @@
 process that waited for it (the kernel adds it there), or carried on by us. What lived and died between two looks counts as soon as somebody has waited
 for it. `rss_kb` counts shared pages for each process that has them; `pss_kb`, looked at each ten seconds at most, divides them.
 Invariants: what cannot be read (a process of another user) is left out; a look costs a thousandth of the time between two, which
-`interval` says, and is stretched for that where there are many processes. Owns: sums over a tree and their price. Leaves reading /proc to `proctree`,
-when to look and what becomes of it to `metrics`. Standard library only, Python 3.8.
+`interval` says, and is stretched for that where there are many processes; agent and embedded server of the home, which the run may have started, are left out once they have detached
+themselves and can be told from the run's own (see `background`). Owns: sums over a tree and their price. Leaves reading /proc to `proctree`, when to
+look and what becomes of it to `metrics`. Standard library only, Python 3.8.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import proctree
+from . import background, proctree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ SHARE = 0.001  # of the time may be spent looking
 PSS_INTERVAL = 10.0
 PSS_SHARE = 0.0005
 PSS_MOST_KB, PSS_MOST_PROCESSES = 2 << 20, 64  # above, a look would take tens of milliseconds
+JUDGED_LOOKS = 10  # at an orphan that is new: who has just started may not have left a note yet
 DEEP_INTERVAL = 5.0  # between looks for children that other threads than the main one have started
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -65,11 +67,13 @@ class Sampler:
         child: pid of the command.
         reaper: who gets its orphans (a subreaper); 0: nobody that we know.
         strangers: children of *reaper* that do not belong to the run.
+        home: whose background processes do not belong to it either.
     """
 
-    def __init__(self, child: int, reaper: int = 0, strangers: Sequence[int] = ()) -> None:
+    def __init__(self, child: int, reaper: int = 0, strangers: Sequence[int] = (), home: str = "") -> None:
         self.child = child
-        self._reaper, self._strangers = reaper, frozenset(strangers)
+        self._reaper, self._strangers, self._home = reaper, set(strangers), home
+        self._judged: dict[int, int] = {}  # orphan -> how often it was taken for one of the run's
         main = proctree.look(child)
         self._start = main.start if main is not None else 0
         self._known: dict[int, proctree.Process] = {}
@@ -134,10 +138,13 @@ class Sampler:
         deep = now >= self._deep_at
         if deep:
             self._deep_at = now + DEEP_INTERVAL
-        roots = [self.child, *self._known]
+        orphans: list[int] = []
         if self._reaper:
             reaper = proctree.read("/proc/%d/task/%d/children" % (self._reaper, self._reaper), 65536)
-            roots += [pid for pid in map(int, reaper.split()) if pid not in self._strangers]
+            orphans = [pid for pid in map(int, reaper.split()) if pid not in self._strangers]
+            if self._home:
+                orphans = [pid for pid in orphans if not self._is_background(pid)]
+        roots = [self.child, *self._known, *orphans]
         found = proctree.tree(roots, every_thread=deep)
         for pid, process in list(found.items()):
             known = self._known.get(pid)
@@ -149,6 +156,23 @@ class Sampler:
             if wrong:
                 del found[pid]
         return found
+
+    def _is_background(self, pid: int) -> bool:
+        """Tell whether an orphan is one of flightlog's own; then it and all below it are forgotten."""
+        looks = self._judged.get(pid, 0)
+        if pid == self.child or looks >= JUDGED_LOOKS:
+            return False
+        self._judged[pid] = looks + 1
+        process = proctree.look(pid)
+        if process is None or not background.is_one(process, self._home):
+            return False
+        self._strangers.add(pid)
+        gone = {pid}
+        for known in list(self._known.values()):  # parents stand before their children
+            if known.pid in gone or known.ppid in gone:
+                gone.add(known.pid)
+                del self._known[known.pid]
+        return True
 
     def _heirs(self, now: dict[int, proctree.Process]) -> dict[Any, Any]:
         """Return who was to inherit from each of those that are gone: the nearest one above that still lives."""

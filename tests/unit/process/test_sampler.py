@@ -1,5 +1,6 @@
 """The sampler looks at real trees of processes: what they use, also what those had used that have died."""
 
+import json
 import os
 import signal
 import subprocess
@@ -173,6 +174,42 @@ sys.stdin.readline()
     assert Sampler(main).look()["procs"] == 1
     assert Sampler(main, reaper, [stranger]).look()["procs"] == 2
     assert Sampler(main, reaper).look()["procs"] == 3
+
+
+def test_the_agent_that_a_command_of_the_run_has_started_is_no_part_of_it(started, tmp_path):
+    """It is one of the command's processes until it has detached itself and said who it is; then neither it nor what it starts is counted."""
+    source = """
+import ctypes, os, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+main = os.fork()
+if main == 0:
+    between = os.fork()
+    if between == 0:
+        agent = os.fork()
+        if agent == 0:
+            if os.fork() == 0: time.sleep(100)
+            time.sleep(100)
+        print("ready", flush=True)
+        print(os.getppid(), agent, flush=True)
+        sys.stdin.readline()
+        os._exit(0)
+    os.wait()
+    time.sleep(100)
+os.waitpid(main, 0)
+"""
+    process = started(source)
+    main, agent = map(int, hear(process).split())
+    looking = Sampler(main, process.pid, home=str(tmp_path))
+    assert wait_until(lambda: looking.look()["procs"] == 4)
+    say(process)
+    wait_until(lambda: proctree.look(agent).ppid == process.pid)
+    assert looking.look()["procs"] == 3
+    note = {"pid": agent, "start": proctree.look(agent).start - 1}
+    (tmp_path / "agent.lock").write_text(json.dumps(note))
+    assert looking.look()["procs"] == 3  # of somebody who had that number before
+    note["start"] += 1
+    (tmp_path / "agent.lock").write_text(json.dumps(note))
+    assert [looking.look()["procs"] for _ in range(2)] == [1, 1]
 
 
 def test_children_that_other_threads_start_are_found(started):
