@@ -2,6 +2,7 @@
 
 import json
 
+import psycopg
 import pytest
 
 from flightlog.agent import door
@@ -66,6 +67,20 @@ def test_a_database_without_schema(empty_dsn, home):
     for command in ("logs", "list", "status", "audit"):
         assert "Traceback" not in flightlog(command, code=3)[1]
         assert "Try: run: flightlog db migrate\n" in flightlog(command, code=3)[1]
+
+
+def test_what_a_newer_version_has_migrated_is_named_and_no_error(dsn, home):
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO pipeline_migrations VALUES ('9999_pre_add_later', 'x', '9.0', '2030-01-02 03:04:05Z')"
+        )
+    flightlog = Command(dsn, home)
+    assert "9999_pre_add_later" in flightlog("db", "status")[0]
+    rows = json.loads(flightlog("db", "status", "-o", "json")[0])["migrations"]
+    assert [row["newer"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    later = {"name": "9999_pre_add_later", "applied_at": "2030-01-02T03:04:05Z", "changed": False, "newer": True}
+    assert rows[-1] == later
+    assert "nothing to do" in flightlog("db", "migrate")[0]
 
 
 def test_the_schema_can_be_printed_without_any_server(home):

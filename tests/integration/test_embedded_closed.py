@@ -56,7 +56,7 @@ def test_it_listens_on_no_network(own_server):
             with open(f"/proc/{own_server.pid}/net/{table}") as file:
                 rows = [line.split() for line in file.read().splitlines()[1:]]
             assert [row for row in rows if row[9] in sockets] == [], table
-    with open(f"/proc/{own_server.pid}/net/unix") as file:
+    with open(f"/proc/{own_server.pid}/net/unix", errors="surrogateescape") as file:
         listening = [
             line.split()[-1]
             for line in file

@@ -91,7 +91,10 @@ def status(form: str) -> None:
     pending = any(row.changed or not row.applied_at for row in rows)
     standing = look(dsn, used)
     if form == "json":
-        found = [{"name": row.name, "applied_at": row.applied_at or None, "changed": row.changed} for row in rows]
+        found = [
+            {"name": row.name, "applied_at": row.applied_at or None, "changed": row.changed, "newer": row.newer}
+            for row in rows
+        ]
         rights = {
             "user": standing.user,
             "superuser": standing.superuser,
@@ -150,4 +153,6 @@ def _word(row: object) -> str:
     assert isinstance(row, Status)
     if row.changed:
         return "CHANGED since it was applied"
+    if row.newer:
+        return row.applied_at + " by a newer version of flightlog"
     return row.applied_at or "pending"

@@ -43,11 +43,19 @@ class Migration(NamedTuple):
 
 
 class Status(NamedTuple):
-    """One migration as a database has it. `applied_at`: UTC time as text, empty when it is pending."""
+    """One migration as a database has it.
+
+    Attributes:
+        name: as its file.
+        applied_at: UTC time as text, empty when it is pending.
+        changed: it was applied in another form than this version has.
+        newer: the database has it from another version, which this one does not know.
+    """
 
     name: str
     applied_at: str
     changed: bool
+    newer: bool = False
 
 
 def migrations() -> list[Migration]:
@@ -122,7 +130,7 @@ def _migrate(connection: Connection, with_roles: bool) -> list[str]:
 
 
 def status(dsn: str) -> list[Status]:
-    """Return every migration of this version and whether the database has it; changes nothing."""
+    """Return every migration of this version and whether the database has it, then those it has from newer versions; changes nothing."""
     with connect(dsn, "flightlog migrate") as connection:
         try:
             there = connection.execute(
@@ -131,10 +139,12 @@ def status(dsn: str) -> list[Status]:
             known = _known(connection, _FROM_FUNCTION if there[1] else _FROM_TABLE) if there and there[0] else {}
         except psycopg.Error as problem:
             raise translate(problem, f"cannot look at {masked(dsn)}") from problem
-    return [
+    ours = [
         Status(item.name, known.get(item.name, ("", ""))[1], known.get(item.name, (item.checksum,))[0] != item.checksum)
         for item in migrations()
     ]
+    names = {item.name for item in ours}
+    return ours + [Status(name, known[name][1], False, True) for name in sorted(known) if name not in names]
 
 
 def _known(connection: Connection, statement: str = _FROM_TABLE) -> dict[str, tuple[str, str]]:
