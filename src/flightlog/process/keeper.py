@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 BIRTH_SECONDS = 1.0
 MAX_BIRTHS = 3
 DECIDE_SECONDS = 0.001
+TOLD = FATAL | {signal.SIGABRT}  # whose sender is put on record: systemd's watchdog aborts
 MAX_TOLD = 16  # signals that are recorded of one run
 
 
@@ -132,7 +133,7 @@ class Keeper:
 
     def _tell(self, info: signal.struct_siginfo) -> None:
         """Record who wants the run to end: what comes next may kill the whole group, and nobody is left to say anything."""
-        if info.si_signo not in FATAL or self._told >= MAX_TOLD:
+        if info.si_signo not in TOLD or self._told >= MAX_TOLD:
             return
         self._told += 1
         try:

@@ -26,6 +26,8 @@ _ABORT_WORDS = (
     "terminate called",
     "Fatal Python error",
 )
+_FAULTHANDLER = "Fatal Python error: Aborted"  # which says it of any SIGABRT
+_WATCHDOG = "systemd does that to a service that has not said WATCHDOG=1 in time (WatchdogSec=)"
 # The limit is held against a clock of whole ticks, taken at samples; the time used is measured. On a busy machine they come apart.
 CLOCKS_APART, FAR_APART = 0.25, 1.0
 
@@ -101,8 +103,12 @@ def _aborted(case: Case) -> Finding:
     words = case.says(*_ABORT_WORDS)
     if "bad_alloc" in words or case.says("std::bad_alloc"):
         return Finding("memory-error", LIKELY, ["SIGABRT after std::bad_alloc: no memory was left for it"])
+    sender = _sender(case)
+    if sender and (not words or _FAULTHANDLER in words):
+        watchdog = [_WATCHDOG] if "from systemd" in sender else []
+        return Finding("stopped-outside", PROVEN, [sender, *watchdog, *_python_place(case)])
     because = ["SIGABRT"] + (["it said: %s" % words] if words else []) + _python_place(case)
-    return Finding("abort", PROVEN if words and "Fatal Python error: Aborted" not in words else LIKELY, because)
+    return Finding("abort", PROVEN if words and _FAULTHANDLER not in words else LIKELY, because)
 
 
 def _pipe(case: Case) -> Finding:

@@ -104,6 +104,24 @@ CASES = [
     ("native-crash", "proven", died("SIGSEGV", kernel=["x[7]: segfault at 0 ip 1 sp 2 error 4"], kernel_read=True)),
     ("abort", "likely", died("SIGABRT")),
     ("abort", "proven", died("SIGABRT", tail="free(): invalid pointer")),
+    (
+        "stopped-outside",
+        "proven",
+        died(
+            "SIGABRT",
+            signals=[{"kind": "signal", "t": 3, "pid": 1, "signal": "SIGABRT", "sender": "systemd", "sender_pid": 1}],
+            dump="Fatal Python error: Aborted",
+        ),
+    ),
+    (
+        "abort",
+        "proven",
+        died(
+            "SIGABRT",
+            signals=[{"kind": "signal", "t": 3, "pid": 1, "signal": "SIGABRT", "sender": "systemd", "sender_pid": 1}],
+            tail="free(): invalid pointer",
+        ),
+    ),
     ("memory-error", "likely", died("SIGABRT", tail="terminate called after throwing an instance of 'std::bad_alloc'")),
     ("collateral", "likely", died("SIGPIPE")),
     ("collateral", "proven", died("SIGPIPE", broken=["stdout"])),
