@@ -8,6 +8,7 @@ its file to `journal.evidence`, the cause to `verdict`.
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from .. import identity, redact
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 TAIL_BYTES = 16384  # what is judged
 KEPT_BYTES = 4096  # what is kept of it
 MAX_TAIL_LINES = 20
+# Signals that come from outside, to a whole control group or terminal, so that the recorder, which has all blocked, got them as well.
+SENT = frozenset((signal.SIGABRT, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
 
 
 class Death:
@@ -38,8 +41,31 @@ class Death:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        self._heard: dict[str, dict[str, Any]] = {}
         self._oom_before = evidence.oom_kills()
         self._began_ns = time.monotonic_ns()
+
+    def hear(self, info: signal.struct_siginfo) -> None:
+        """Keep who sent a signal to all of us: the command may die of it before the keeper, who got it as well, can say so."""
+        if info.si_pid not in (os.getpid(), self._setup.keeper):
+            self._heard[evidence.signal_name(info.si_signo)] = {
+                "kind": "signal",
+                "t": time.time_ns(),
+                "pid": os.getpid(),
+                **evidence.sender(info),
+            }
+
+    def _hear(self, status: int, told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return who sent the signal that *status* tells of, where we have it and nobody has *told*."""
+        name = evidence.signal_name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else ""
+        if not name or any(note.get("signal") == name for note in told):
+            return []
+        number = os.WTERMSIG(status)
+        ask = number in SENT and os.getpid() != self._setup.keeper  # whose own signals want to be answered
+        info = signal.sigtimedwait({number}, 0) if ask else None
+        if info is not None:
+            self.hear(info)
+        return [self._heard[name]] if name in self._heard else []
 
     def describe(self, status: int, child: int, pumps: Sequence[Pump], more: dict[str, Any]) -> dict[str, Any]:
         """Return the data of `run.ended`, verdict and all.
@@ -53,6 +79,9 @@ class Death:
         data = evidence.describe(status)
         try:
             data.update(self._notes(child))
+            heard = self._hear(status, data.get("signals", ()))
+            if heard:
+                data["signals"] = [*data.get("signals", ()), *heard]
             data.update(more)
             data["tail"] = tail(pumps)
             data["broken"] = [pump.name for pump in pumps if pump.slot.state == BROKEN]

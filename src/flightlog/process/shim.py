@@ -145,7 +145,9 @@ class Shim:
             self._keeper_gone()
             return False
         for number in numbers:
-            signal.sigtimedwait({number}, 0)
+            info = signal.sigtimedwait({number}, 0)
+            if info is not None:
+                self._death.hear(info)
             self.page.cleared += 1
         return True
 
