@@ -90,6 +90,7 @@ class Gpu:
 
     def _run(self) -> None:
         pause = 0.0
+        self._pages.add(self._page(os.geteuid()))  # of an agent that was killed
         while not self._stopped.wait(pause):
             try:
                 pause = self._round(time.monotonic())
@@ -204,10 +205,15 @@ class Gpu:
             return
         own = os.geteuid()
         for uid in {own, *_owners(directories(self._home, self._spool))}:
-            path = gpu_page.path_for(identity.control_path(self._config, uid))
+            path = self._page(uid)
+            if uid != own and path == self._page(own):
+                continue  # FLIGHTLOG_CONTROL names one for all, and it is ours
             with contextlib.suppress(OSError):  # full, or gone: then it has no figures
                 gpu_page.write(path, processes, VALID * interval + VALID_SECONDS, 0o600 if uid == own else 0o644)
                 self._pages.add(path)
+
+    def _page(self, uid: int) -> str:
+        return gpu_page.path_for(identity.control_path(self._config, uid))
 
 
 def _runs_go_on(folders: list[str]) -> bool:

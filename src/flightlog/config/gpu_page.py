@@ -1,8 +1,8 @@
 """The GPU page: what the agent saw last on this machine's GPUs, as JSON beside the control page, for shims, which find their own processes in it.
 
-    <home>/control/<key>.gpu     {"v": 1, "until": monotonic ns, "processes": [[pid, start, memory in KiB or null, percent or null, [device, ...]], ...]}
+    <home>/control/<key>.gpu     {"v": 1, "boot", "until": monotonic ns, "processes": [[pid, start, memory in KiB or null, percent or null, [device, ...]], ...]}
 
-Invariants: replaced by rename, removed when nobody uses a GPU or nobody looks any more; what is older than `until` is nobody's figure. A process is
+Invariants: replaced by rename, removed when nobody uses a GPU or nobody looks any more; what is older than `until`, or of another boot, is nobody's figure. A process is
 named by pid and start time, so that a number which was given anew, or means somebody else in another pid namespace, matches nothing. Holds what every
 user of the machine may see by nvidia-smi. Owns: the file, both sides. Leaves looking to the agent (`agent.gpu`), whose a process is to the shim
 (`process.gpu`). Standard library only; readers never raise.
@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import os
 import time
+
+from .. import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def write(path: str, processes: Sequence[Sequence[Any]], seconds: float, mode: i
         mode: 0600; 0644 where another user's shims read it.
     """
     until = time.monotonic_ns() + int(seconds * 1e9)
-    data = json.dumps({"v": VERSION, "until": until, "processes": processes}, separators=(",", ":")).encode("ascii")
+    page = {"v": VERSION, "boot": identity.boot_id(), "until": until, "processes": processes}
+    data = json.dumps(page, separators=(",", ":")).encode("ascii")
     if len(data) > MAX_BYTES:
         remove(path)
         return
@@ -75,31 +78,29 @@ class GpuPage:
         path: where it lies; it need not be there.
     """
 
-    __slots__ = ("_found", "_path", "_seen")
+    __slots__ = ("_path", "_processes", "_seen", "_until")
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._seen: Any = None
-        self._found: dict[str, Any] = {}
+        self._until, self._processes = 0, []  # type: int, list[Any]
 
     def look(self) -> list[Any]:
         """Return the processes on the page, none when there is none or it is too old. One stat(2) while nothing changes; never raises."""
         try:
             status = os.stat(self._path)
         except (OSError, ValueError):
-            self._seen, self._found = None, {}
+            self._seen, self._processes = None, []
             return []
         seen = (status.st_ino, status.st_mtime_ns, status.st_size)
         if seen != self._seen:
-            self._seen, self._found = seen, _read(self._path)
-        found = self._found
-        until, processes = found.get("until"), found.get("processes")
-        if found.get("v") != VERSION or type(until) is not int or type(processes) is not list:
-            return []
-        return processes if time.monotonic_ns() <= until else []
+            self._seen = seen
+            self._until, self._processes = _read(self._path)
+        return self._processes if time.monotonic_ns() <= self._until else []
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(path: str) -> tuple[int, list[Any]]:
+    """Return what a page says: until when, and what."""
     try:
         fd = os.open(path, _READ)
         try:
@@ -108,8 +109,11 @@ def _read(path: str) -> dict[str, Any]:
             os.close(fd)
         found = json.loads(data) if len(data) <= MAX_BYTES else None
     except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return 0, []
+    if not isinstance(found, dict) or (found.get("v"), found.get("boot")) != (VERSION, identity.boot_id()):
+        return 0, []
+    until, processes = found.get("until"), found.get("processes")
+    return (until, processes) if type(until) is int and type(processes) is list else (0, [])
 
 
 __all__ = ["GpuPage", "path_for", "remove", "write"]
