@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from injection import Machine
 
 from acceptance.gpus import gpus_fixture, nvml_fixture  # noqa: F401
 from flightlog import identity
@@ -137,3 +138,16 @@ def test_the_eye_ends_with_who_asks(gpus):
     done = subprocess.run([sys.executable, "-u", "-c", script], env={**os.environ, **gpus.env}, capture_output=True)
     assert b'{"processes": []}' in done.stdout and done.returncode == -9
     wait_until(gpus.nobody_asks, 20, "the eye to end")
+
+
+def test_in_a_pid_namespace_numbers_mean_others(gpus, tmp_path):
+    """The driver's process numbers are the machine's; in a container another process may have the same."""
+    import pynvml
+
+    from flightlog.agent import gpu
+
+    begin = Machine(str(tmp_path)).need("pids")
+    gpus.say("device 0", "use 0 1 1024")
+    command = [*begin, sys.executable, "-I", "-S", gpu.EYE, os.path.dirname(pynvml.__file__)]
+    done = subprocess.run(command, input=b"\n", env={**os.environ, **gpus.env}, capture_output=True, timeout=60)
+    assert b'"error"' in done.stdout and b"container" in done.stdout and not gpus.asked()
