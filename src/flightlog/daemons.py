@@ -162,6 +162,7 @@ def run_agent(background: bool = False) -> None:
     Raises Refused when another process is, and what settings and home raise.
     """
     from . import wiring
+    from .agent.gpu import Gpu
     from .agent.upkeep import Upkeep
     from .config import switch
     from .config.watch import Watch
@@ -169,8 +170,10 @@ def run_agent(background: bool = False) -> None:
     home = identity.home()
     own = _take(home)
     chosen = wiring.settings()
-    watch = Watch()
-    upkeep = Upkeep(home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config(), lambda: _wanted(watch))
+    watch, gpu_watch = Watch(), Watch()  # one for each thread
+    place = (home, os.environ.get("FLIGHTLOG_SPOOL", ""), switch.find_config())
+    upkeep = Upkeep(*place, lambda: _wanted(watch))
+    gpu = Gpu(*place, lambda: gpu_watch.look().metrics.interval, lambda: upkeep.disabled)
     agent = wiring.make_agent(own, upkeep, chosen.agent.idle_exit if background else None)
     upkeep.say = agent.say
     sys.excepthook = _say_masked
@@ -186,9 +189,11 @@ def run_agent(background: bool = False) -> None:
     for text in chosen.warnings:
         agent.say(f"warning: {text}")
     upkeep.start()
+    gpu.start()
     try:
         agent.run()
     finally:
+        gpu.stop()
         upkeep.stop()
         own.leave()
     if background and not ended_by_signal and wiring.is_embedded():

@@ -34,6 +34,7 @@ PARTS = [
     "config/switch",
     "config/control",
     "config/compiled",
+    "config/gpu_page",
     "config/quota",
     "config/flow",
 ]

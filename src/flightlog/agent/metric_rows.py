@@ -1,8 +1,7 @@
 """Rows of `pipeline_metrics`, derived from the line of an event `metrics`: one for each number in it.
 
 Invariants: derived rows are in no account: the event itself is the record, and is stored and counted as one; so nothing here raises, and what is no
-finite number is left out. Owns: which names count up, and the columns. GPU figures are not taken: they would need nvidia-ml-py in the process that
-looks, which is the shim, standard library only.
+finite number is left out. Owns: which names count up, and the columns.
 """
 
 from __future__ import annotations

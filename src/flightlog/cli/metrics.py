@@ -37,7 +37,7 @@ _BYTES = {"_kb": 1024, "_b": 1}
 def metrics(
     selectors: tuple[str, ...], names: tuple[str, ...], step: str | None, form: str, utc: bool, color: str
 ) -> None:
-    """Show what the processes of RUN used: CPU, memory, disk, descriptors, threads.
+    """Show what the processes of RUN used: CPU, memory, disk, descriptors, threads, GPUs.
 
     \b
     Examples:

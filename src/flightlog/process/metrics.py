@@ -1,7 +1,7 @@
 """The shim's eye on its command: a look at the process tree each second, kept and recorded, and the watch for hangs.
 
 Invariants: nothing here raises or waits; with the kill switch on, or where output is shed, nothing is recorded; it ends with the command. Owns: when to look, the last 60 looks,
-the event `metrics` each `metrics.interval`. Leaves looking to `sampler`, hangs to `hang`, settings to `tuning`.
+the event `metrics` each `metrics.interval`. Leaves looking to `sampler`, GPUs to `gpu`, hangs to `hang`, settings to `tuning`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 
 from .. import identity
 from ..config.compiled import path_for
+from .gpu import Gpu
 from .hang import Hang
 from .sampler import Sampler
 from .silence import Silence
@@ -47,6 +48,7 @@ class Metrics:
         self._settings = path_for(setup.control_page)
         now = time.monotonic()
         self._sampler = Sampler(child, setup.keeper, (os.getpid(),), identity.home())
+        self._gpu = Gpu(setup.control_page)
         self._hang = Hang(setup, report, self._sampler, Silence(setup.spool, now), self._tuning)
         self._look_at = now + FIRST_SECONDS
         self._record_at = self._settings_at = 0.0
@@ -78,6 +80,7 @@ class Metrics:
         if sample["state"] in ("", "Z", "X"):
             self._over = True  # it has died, which is for the shim to see
             return
+        sample.update(self._gpu.look(self._sampler.processes))
         self._kept.append(sample)
         if len(self._kept) > KEPT:
             del self._kept[0]

@@ -76,5 +76,6 @@ def test_a_mistake_of_ours_ends_the_looking_and_nothing_else(said):
 
 def test_sixty_looks_fit_a_frame():
     names = ("t", "cpu_s", "rss_kb", "pss_kb", "procs", "threads", "fds", "read_b", "write_b", "switches")
+    names += ("gpu_mem_kb", "gpu_util_pct", "gpu_count")
     look = dict(dict.fromkeys(names, 2**63), state="S")
     assert len(json.dumps([look] * metrics.KEPT)) < MAX_PAYLOAD_BYTES // 8
