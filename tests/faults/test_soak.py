@@ -125,7 +125,8 @@ def test_soak(own_server, home, tmp_path):
     print("\nsoak:", json.dumps(figures))
     assert found == [(number, count, count, 0, count - 1) for number, count in enumerate(wanted)], figures
     assert restarts >= (2 if SECONDS > 60 else 1)  # some seconds may not be enough for a second one on a busy machine
-    assert max(sizes) < MAX_RSS and last < first * 1.15 + (4 << 20), figures
+    assert max(sizes) < MAX_RSS, figures
+    assert SECONDS < 60 or last < first * 1.15 + (4 << 20), figures  # within some seconds it only grows to its size
     code, out, _ = flightlog("audit", "-o", "json", env=env, timeout=900)
     assert (code, json.loads(out)["good"]) == (0, True), out[:500]
     if sum(wanted) < 1_000_000:
