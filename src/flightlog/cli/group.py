@@ -34,6 +34,7 @@ COMMANDS = {
     "list": "listing",
     "logs": "logs",
     "metrics": "metrics",
+    "overhead": "overhead",
     "pause": "keep",
     "ps": "ps",
     "redact": "redact",

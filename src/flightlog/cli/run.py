@@ -40,8 +40,9 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
 @click.option(
     "--pty", is_flag=True, help="Let COMMAND write to a terminal: it shows colours, bars, and lines as they come."
 )
+@click.option("--record", hidden=True, default="", help="Write how it ended into this file; for who measures.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(pipeline: str, detach: bool, merge: bool, pty: bool, command: tuple[str, ...]) -> None:
+def run(pipeline: str, detach: bool, merge: bool, pty: bool, record: str, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
@@ -63,7 +64,12 @@ def run(pipeline: str, detach: bool, merge: bool, pty: bool, command: tuple[str,
 
         apart(list(command), pipeline)
         return
-    start(list(command), pipeline, {"merge": "1" if merge else "", "pty": "1" if pty else ""})
+    more = {
+        "merge": "1" if merge else "",
+        "pty": "1" if pty else "",
+        "record": identity.absolute(record) if record else "",
+    }
+    start(list(command), pipeline, more)
 
 
 def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = None) -> NoReturn:

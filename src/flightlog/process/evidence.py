@@ -10,12 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
+
+from . import proctree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _IO = (b"rchar", b"wchar", b"read_bytes", b"write_bytes")
+_TICKS = os.sysconf("SC_CLK_TCK")
 CLD_KILLED, CLD_DUMPED, CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = 2, 3, 4, 5, 6  # waitid(2), si_code
 
 
@@ -74,6 +78,12 @@ def usage(rusage: Any) -> dict[str, Any]:
         "voluntary_switches": rusage.ru_nvcsw,
         "involuntary_switches": rusage.ru_nivcsw,
     }
+
+
+def recorder_seconds(keeper: int) -> float:
+    """Return the CPU seconds that this process, the shim, and its *keeper* have used so far, the start of `flightlog run` included."""
+    above = proctree.look(keeper)
+    return round(time.process_time() + (above.own / _TICKS if above is not None else 0.0), 3)
 
 
 def of_zombie(pid: int) -> dict[str, Any]:

@@ -206,6 +206,7 @@ class Shim:
             more["exec_errno"] = self.page.exec_error
         if self._keeper_died:
             more["keeper"] = "killed"
+        more["recorder_s"] = evidence.recorder_seconds(self.setup.keeper)
         counters = self._death.counters(self.child)
         try:
             more["rusage"] = evidence.usage(os.wait4(self.child, 0)[2])
