@@ -108,8 +108,13 @@ def test_timeout_ends_the_whole_group(tmp_path, options):
 def test_timeout_kill_after(tmp_path):
     """`timeout -k`: the command ignores TERM, then the whole group is killed with KILL; nothing survives."""
     script = "trap '' TERM; echo up; while :; do sleep 0.05; done"
-    line = ["timeout", "-k", "0.3", "0.5"]
-    assert running.run([*line, "sh", "-c", script], tmp_path)[:2] == (-9, b"up\n")
+    line = [
+        "timeout",
+        "-k",
+        "0.3",
+        "5",
+    ]  # longer than a busy machine takes to start us: TERM has to come when the command ignores it
+    assert running.run(["timeout", "-k", "0.3", "0.5", "sh", "-c", script], tmp_path)[:2] == (-9, b"up\n")
     code, out, _ = running.run([*line, *running.kept(["sh", "-c", script])], tmp_path)
     assert (code, out) == (-9, b"up\n")
     running.nobody_left(tmp_path)

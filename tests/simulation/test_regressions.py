@@ -24,6 +24,17 @@ HISTORIES = {
             ],
         ],
     ),
+    "a record that was interrupted stood, with the lowest number, behind a segment that was removed: a new store was told of no gap": (
+        (0, 5, 500),
+        [
+            [
+                "interrupt_append",
+                {"calls": 0, "program": 0, "inner": ["append", {"count": 3, "kind": 0, "program": 0, "size": 150}]},
+            ],
+            ["agent_round", {"agent": 0, "seconds": 0.2, "spare": False}],
+            ["new_empty_database", {}],
+        ],
+    ),
     "drops declared behind half a frame, which then looked like damage": (
         (0, 2, 500),
         [

@@ -9,6 +9,7 @@ Leaves what was acknowledged to `hint`, telling people to `notice`.
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from .sink import Position, Sink
 from .spool import CAPTURE, Files
 from .step import Step
 
+HEADER_VARIES = 80  # bytes at most, between two of a writer; with its first record a segment is longer
 CHUNK = 500  # writers asked about or moved at once
 NO_RUN = "0" * 26
 
@@ -113,25 +115,36 @@ def _declared(known: Known, position: Position, files: Files | None) -> Step | N
     if known.kind == CAPTURE:
         step.gap = 1
     else:
-        first = _first_number(files, retained)
-        step.gap = 1 if first is None else first - position.n - 1
+        numbers, stood = _beginning(files, retained, position)
+        step.gap = numbers[0] - position.n - 1 if numbers else 1
+        if step.gap <= 0 and stood:
+            # A number is taken before the record is written: the first one here may be older than those that are gone.
+            step.gap = max(1, numbers[1] - numbers[0] - 1 if len(numbers) > 1 else 1)
         if step.gap <= 0:
             return None  # a birth that failed: there was nothing in between
-        if first is not None:
-            step.n = first - 1
+        if numbers:
+            step.n = numbers[0] - 1
     return step
 
 
-def _first_number(files: Files, number: int) -> int | None:
-    """Return the number of the first record in a segment, None when there is none to be read."""
+def _beginning(files: Files, number: int, position: Position) -> tuple[list[int], bool]:
+    """Return the numbers of the first records in a segment, and whether records stood before it, behind *position*, by what its header says."""
     try:
         fd = files.open(segment_name(files.writer, number, SEGMENT_SUFFIX))
     except (OSError, SegmentError):
-        return None
+        return [], False
     try:
         frames = reader.read_chunk(fd, salt_of(files.writer), 0, 8192).frames
     except OSError:
-        return None
+        return [], False
     finally:
         os.close(fd)
-    return frames[1][1] if len(frames) > 1 else None
+    if not frames:
+        return [], False
+    try:
+        before = json.loads(frames[0][2]).get("prev")
+        segno, size = (int(item) for item in before)
+    except (ValueError, TypeError, AttributeError):
+        segno, size = -1, 0
+    behind = position.offset if segno == position.segno and position.offset else len(frames[0][2]) + HEADER_VARIES
+    return [n for _, n, _ in frames[1:]], segno >= position.segno and size > behind
