@@ -222,7 +222,10 @@ def test_files_go_on_while_the_database_hangs(agent, home, dsn):
         blocker.execute("LOCK TABLE pipeline_logs IN ACCESS EXCLUSIVE MODE")
         for number in range(3):
             write(spool_of(home), RUN, [f"{number}"])
-            wait_until(lambda: f"{number}" in logged(home), 10)
+            try:
+                wait_until(lambda: f"{number}" in logged(home), 30)
+            except AssertionError as problem:
+                raise AssertionError(f"{problem}: {number}, {os.listdir(spool_of(home))}, {agent.log()}") from None
     wait_until(lambda: sorted(stored(dsn)) == ["0", "1", "2"], 40)
 
 
