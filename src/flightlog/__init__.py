@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from .process.controller import ProcessController
     from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
+    from .sdk.carry import carry, carry_environment
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
     from .sdk.signals import EnhancedSignalHandler
     from .sdk.stage import Stage, stage
+    from .sdk.traceparent import traceparent
 
 __all__ = [
     "EnhancedProcessController",
@@ -40,10 +42,13 @@ __all__ = [
     "Run",
     "Stage",
     "__version__",
+    "carry",
+    "carry_environment",
     "get_logger",
     "init",
     "run",
     "stage",
+    "traceparent",
 ]
 
 _HOMES = {
@@ -54,10 +59,13 @@ _HOMES = {
     "ProcessController": "process.controller",
     "Run": "sdk.run",
     "Stage": "sdk.stage",
+    "carry": "sdk.carry",
+    "carry_environment": "sdk.carry",
     "get_logger": "sdk.logger",
     "init": "sdk.attach",
     "run": "sdk.run",
     "stage": "sdk.stage",
+    "traceparent": "sdk.traceparent",
 }
 
 

@@ -63,6 +63,15 @@ def new_writer_id() -> str:
     return _random(16).hex()
 
 
+def run_around() -> str:
+    """Return the run that this process was started in, for a run that begins here: the one that `sdk.carry` handed on, else that of `flightlog run`; or empty."""
+    supervised = os.environ.get("FLIGHTLOG_RUN", "")
+    parts = os.environ.get("FLIGHTLOG_SCOPE", "").split(":")
+    if len(parts) >= 6 and parts[0] == (supervised or "-") and is_ulid(parts[1]):
+        return parts[1]
+    return supervised if is_ulid(supervised) else ""
+
+
 def node_name() -> str:
     """Return the name of this node: FLIGHTLOG_NODE, else the host name."""
     return os.environ.get("FLIGHTLOG_NODE") or os.uname().nodename or "localhost"

@@ -175,7 +175,7 @@ def test_fields_of_metrics():
 
     values = {column.name: None for column in columns(Run)}
     values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
-    series = Series("rss_kb", "gauge", 1, 1.0, 1.0, 1.0, 1.0, 1.0, [])
+    series = Series("rss_kb", "gauge", 1, 1.0, 1.0, 1.0, 1.0, 1.0, None, [])
     data = metrics.as_json(Run(**values), Metrics(1.0, [series]))
     assert set(data) | set(data["metrics"][0]) == fields("metrics")
 

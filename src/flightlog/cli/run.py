@@ -95,8 +95,7 @@ def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], 
 
 def _parent() -> str:
     """Return the run around this one, when there is one."""
-    outer = os.environ.get("FLIGHTLOG_RUN", "")
-    return outer if identity.is_ulid(outer) else ""
+    return identity.run_around()
 
 
 def compile_settings(config: str) -> None:

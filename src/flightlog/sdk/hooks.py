@@ -49,9 +49,10 @@ def _loguru_sinks(module: ModuleType) -> None:
 
 
 def _threading(module: ModuleType) -> None:
-    from . import uncaught
+    from . import hook_threads, uncaught
 
     uncaught.install_threads(module)
+    hook_threads.install_threads(module)
 
 
 def _asyncio(module: ModuleType) -> None:
@@ -72,10 +73,41 @@ def _pool(module: ModuleType) -> None:
     hook_futures.install_pool(module)
 
 
+def _thread_executor(module: ModuleType) -> None:
+    from . import hook_threads
+
+    hook_threads.install_thread_executor(module)
+
+
+def _process_executor(module: ModuleType) -> None:
+    from . import hook_carry
+
+    hook_carry.install_process_executor(module)
+
+
+def _subprocess(module: ModuleType) -> None:
+    from . import hook_carry
+
+    hook_carry.install_subprocess(module)
+
+
+def _tqdm(module: ModuleType) -> None:
+    from . import hook_bars
+
+    hook_bars.install_tqdm(module)
+
+
+def _rich(module: ModuleType) -> None:
+    from . import hook_bars
+
+    hook_bars.install_rich(module)
+
+
 def _process(module: ModuleType) -> None:
-    from . import hook_processes
+    from . import hook_carry, hook_processes
 
     hook_processes.install(module)
+    hook_carry.install_process(module)
 
 
 def _popen(module: ModuleType) -> None:
@@ -89,9 +121,14 @@ HOOKS = {
     "threading": _threading,
     "asyncio.base_events": _asyncio,
     "concurrent.futures._base": _futures,
+    "concurrent.futures.thread": _thread_executor,
+    "concurrent.futures.process": _process_executor,
+    "subprocess": _subprocess,
     "multiprocessing.pool": _pool,
     "multiprocessing.process": _process,
     "multiprocessing.popen_fork": _popen,
+    "tqdm.std": _tqdm,
+    "rich.progress": _rich,
     "structlog._base": _structlog_base,
     "structlog._output": _structlog_output,
     "loguru._handler": _loguru_handler,

@@ -87,7 +87,10 @@ class Recorder:
     def _choose_run(self) -> tuple[Scope, str]:
         """Return a scope, and its run when that is one of our own."""
         run = os.environ.get("FLIGHTLOG_RUN", "")
-        if identity.is_ulid(run) and _keeper_lives():
+        carried = handed_on()
+        if carried is not None:
+            return carried, ""
+        if identity.is_ulid(run) and keeper_lives():
             return Scope(run), ""
         run = identity.new_ulid()
         return Scope(run), run
@@ -214,22 +217,23 @@ class Recorder:
                 raise
             self.errors += 1
 
-    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
-        """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
+    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> bool:
+        """Record an event in *scope* (default: where we are) and tell whether it was. Durable like any record; never raises."""
         try:
             now = time.time_ns()
             level = records.EVENT_LEVELS.get(name, records.INFO)
             if not self.admit(now, level, name in records.KEPT_EVENTS):
-                return
+                return False
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             payload = encode(records.event(name, where.run, data, where.stage, now))
-            self.writer.append(payload, level, name in records.FINAL_EVENTS)
+            return self.writer.append(payload, level, name in records.FINAL_EVENTS) > 0
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
             self.check_at = 0
+            return False
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
@@ -247,6 +251,25 @@ class Recorder:
             self.writer.close()
         except Exception:
             self.errors += 1
+
+
+def keeper_lives() -> bool:
+    """Tell whether the run that FLIGHTLOG_RUN names still goes on: its keeper is told as pid:start time."""
+    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
+    try:
+        pid, start = keeper.split(":")
+        return identity.process_alive(int(pid), int(start))
+    except ValueError:
+        return True
+
+
+def handed_on() -> Scope | None:
+    """Return the scope that another process has handed to this one; what reads it is loaded only where there may be one."""
+    if "FLIGHTLOG_SCOPE" not in os.environ and "multiprocessing.process" not in sys.modules:
+        return None
+    from .carry import inherited
+
+    return inherited()
 
 
 def program_name() -> str:
@@ -279,16 +302,6 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
     }  # type: dict[str, Any]
     data.update(more)
     return data
-
-
-def _keeper_lives() -> bool:
-    """Tell whether the run that the environment names still goes on: its keeper is told as pid:start time."""
-    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
-    try:
-        pid, start = keeper.split(":")
-        return identity.process_alive(int(pid), int(start))
-    except ValueError:
-        return True
 
 
 recorder = Recorder()
