@@ -117,6 +117,28 @@ def test_the_kill_switch_leaves_environments_alone(home, tmp_path):
     assert not os.path.exists(running.spool(home))
 
 
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_posix_spawn_is_left_aside_where_the_other_way_is_as_good(home, version):
+    python = interpreters.find(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    code = (
+        "import flightlog, subprocess, sys\n"
+        "def used(): print(bool(subprocess._USE_POSIX_SPAWN))\n"
+        "child = [sys.executable, '-c', 'import flightlog; flightlog.get_logger(\"x\").info(\"child\")']\n"
+        "used()\n"
+        "with flightlog.run('r'), flightlog.stage('s'):\n"
+        "    used()\n"
+        "    subprocess.run(child, close_fds=False, restore_signals=False, check=True)\n"
+        "used()\n"
+    )
+    status, out, problem = running.run([python, "-c", code], home, env=running.environment(home, PYTHONPATH=SRC))
+    inside = version == "3.8"
+    assert (status, out, problem) == (0, f"True\n{inside}\nTrue\n".encode(), b"")
+    (record,) = [record for record in running.records(home) if record.get("m") == "child"]
+    assert record.get("s") == (None if inside else "s")
+
+
 def test_a_nested_flightlog_run_is_a_child_and_begins_anew(home):
     inner = "import flightlog; flightlog.get_logger('x').info('inside')"
     code = (

@@ -120,7 +120,9 @@ def install_subprocess(module: Any) -> None:
     """Install into the module `subprocess`: a child is told where it was started.
 
     What is replaced is the function of C that forks: it raises nothing that a program sees in ordinary life. The way by posix_spawn(3), which
-    Python takes instead where it can, is switched off, as its documentation says, while there is something to tell: the other one uses vfork(2) and is as fast.
+    Python takes instead where it can, is switched off as its documentation says (`subprocess._USE_POSIX_SPAWN` is false) while there is something to tell: the
+    other one uses vfork(2) as well and is as fast, and raises the same. Before Python 3.10 it copies the tables of a large process's memory, and may be refused
+    the room for that: there posix_spawn(3), which Python takes with `close_fds=False` only, stays, and its child is told nothing.
     """
     if hasattr(module, "_fork_exec"):
         module._fork_exec = _telling(module._fork_exec)
@@ -129,7 +131,7 @@ def install_subprocess(module: Any) -> None:
         module._posixsubprocess = _Module(low, _telling(low.fork_exec))
     else:
         return
-    if getattr(module, "_USE_POSIX_SPAWN", False):
+    if getattr(module, "_USE_POSIX_SPAWN", False) and getattr(module, "_USE_VFORK", False):
         module._USE_POSIX_SPAWN = _NothingToTell()
 
 
