@@ -78,7 +78,7 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
-	  src/flightlog/__init__.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
+	  src/flightlog/__init__.py src/flightlog/checkpoint.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
 	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/quota.py src/flightlog/config/flow.py src/flightlog/redact \
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 

@@ -19,6 +19,7 @@ _ULID_LENGTH = 26
 _next = itertools.count().__next__
 # In the environment of our own background processes: whoever ends the program that had one started does not end it (`process.family`).
 DETACHED = "FLIGHTLOG_DETACHED"
+CHECKPOINTS = "checkpoints"  # in a spool directory: what pipelines keep to go on from (`sdk.lineage`)
 SYSTEM_CONFIG = "/etc/flightlog/config.yml"
 _SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
 _SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)

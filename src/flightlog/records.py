@@ -37,13 +37,14 @@ STORE_REGRESSED = "store.regressed"
 AUDIT_FAILED = "audit.failed"  # what the agent has found out about its own node
 DROPS, WRITER_ENDED = "drops", "writer.ended"
 RUN_ADOPTED, RUN_LEFT = "run.adopted", "run.left"
+CHECKPOINT = "checkpoint"  # what a pipeline keeps to go on from: a value, finished items, or that an attempt has begun to keep any
 # What is never shed for want of room: without these nobody could say what ran, and how it ended.
 KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ADOPTED, RUN_LEFT, RUN_ENDED, DROPS, WRITER_ENDED))
 # Last words: when the disk is full as well, they go into room that was set aside.
 FINAL_EVENTS = frozenset((RUN_LEFT, RUN_ENDED))
 # As what other events are shed; what is not listed counts as INFO.
-EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO, FIGURES: WARNING}
-_OURS = frozenset((PROGRESS, FIGURES, DROPS, "metrics"))
+EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO, FIGURES: WARNING, CHECKPOINT: ERROR}
+_OURS = frozenset((PROGRESS, FIGURES, CHECKPOINT, DROPS, "metrics"))
 _OUR_KINDS = ("run.", "stage.", "writer.", "capture.", "keeper.", "shim.", "store.", "audit.", "agent.", "checkpoint.")
 
 MAX_EVENT = 100  # characters of a user's own event

@@ -87,6 +87,7 @@ class RunFacts:
             self._ended(ns, data)
         elif name == "run.adopted":
             self._more(**_made_of(data))
+            self._resumed(data)
             adopted = data.get("pipeline")
             if isinstance(adopted, str) and adopted:
                 self._more(adopted=adopted)
@@ -128,6 +129,13 @@ class RunFacts:
             row.pop(name, None)
         return row
 
+    def _resumed(self, data: dict[str, Any]) -> None:
+        """Take which attempt of what a run is, of who knows it when the command is running only."""
+        origin, attempt = _string(data.get("origin")), _integer(data.get("attempt"))
+        if origin:
+            self.known["origin"] = origin
+            self.known["attempt"] = max(attempt or 1, self.known.get("attempt") or 1)
+
     def _more(self, **values: Any) -> None:
         self.known.setdefault("data", {}).update(values)
 
@@ -138,10 +146,12 @@ class RunFacts:
         known["pipeline"] = _string(data.get("pipeline")) or self.pipeline
         command = data.get("command")
         known["command"] = command if isinstance(command, list) and len(json.dumps(command)) <= MAX_COMMAND else None
-        for name in ("parent", "origin", "cwd"):
+        for name in ("parent", "cwd"):
             known[name] = _string(data.get(name)) or None
+        known["origin"] = known.get("origin") or _string(data.get("origin")) or None
         known["os_user"] = _string(data.get("user")) or (str(data["uid"]) if "uid" in data else None)
-        known["pid"], known["attempt"] = _integer(data.get("pid")), _integer(data.get("attempt")) or 1
+        known["pid"] = _integer(data.get("pid"))
+        known["attempt"] = max(_integer(data.get("attempt")) or 1, known.get("attempt") or 1)
         self._more(**{key: data[key] for key in ("start", "keeper", "named") if data.get(key)}, **_made_of(data))
         adopted = known["data"].get("adopted")
         if adopted and not data.get("named"):

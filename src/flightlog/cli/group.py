@@ -26,6 +26,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "agent": "agent",
     "audit": "audit",
+    "checkpoints": "checkpoints",
     "completion": "completion",
     "db": "db",
     "down": "agent",
@@ -38,6 +39,7 @@ COMMANDS = {
     "ps": "ps",
     "redact": "redact",
     "restart": "keep",
+    "resume": "resume",
     "run": "run",
     "spool": "spool",
     "stacks": "stacks",

@@ -40,8 +40,10 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
 @click.option(
     "--pty", is_flag=True, help="Let COMMAND write to a terminal: it shows colours, bars, and lines as they come."
 )
+@click.option("--resume", metavar="RUN", default="", help="Go on with what RUN has left, also on another node.")
+@click.option("-y", "--yes", is_flag=True, help="With --resume: although RUN may still go on elsewhere.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(pipeline: str, detach: bool, merge: bool, pty: bool, command: tuple[str, ...]) -> None:
+def run(pipeline: str, detach: bool, merge: bool, pty: bool, resume: str, yes: bool, command: tuple[str, ...]) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
@@ -53,17 +55,26 @@ def run(pipeline: str, detach: bool, merge: bool, pty: bool, command: tuple[str,
       flightlog run --pty -- rsync -a --info=progress2 a/ b/
       flightlog run --merge -- make 2>/dev/null
       flightlog run -d -- python backfill.py
+      flightlog run --resume orders -- python orders.py
     """
     if pipeline.startswith("-"):
         raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog run --pipeline NAME -- COMMAND")
     if detach:
-        if merge or pty:
-            raise UsageError("--detach goes with neither --merge nor --pty", "flightlog run -d -- COMMAND")
+        if merge or pty or resume:
+            raise UsageError("--detach goes with none of --merge, --pty, --resume", "flightlog run -d -- COMMAND")
         from .start import detach as apart
 
         apart(list(command), pipeline)
         return
-    start(list(command), pipeline, {"merge": "1" if merge else "", "pty": "1" if pty else ""})
+    more = {"merge": "1" if merge else "", "pty": "1" if pty else ""}
+    if yes and not resume:
+        raise UsageError("--yes goes with --resume", "flightlog run --resume RUN -- COMMAND")
+    if resume:
+        from .. import wiring
+        from .resuming import begin
+
+        more.update(begin(wiring.fetch_checkpoints, resume, yes))
+    start(list(command), pipeline, more)
 
 
 def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = None) -> NoReturn:

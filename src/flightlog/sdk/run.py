@@ -17,6 +17,7 @@ from . import figures
 from . import traceparent as traces
 from .context import Scope, current, leave, within
 from .recorder import handed_on, program_name, recorder, run_data
+from .resumable import Resumable
 from .stage import Stage
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ else:
 _adopted = False
 
 
-class Run:
+class Run(Resumable):
     """One execution. Enter it once; its id is known from then on. One that decorates a function is entered anew by each call.
 
     Attributes:
@@ -43,7 +44,8 @@ class Run:
         id: ULID, 26 characters; empty before it is entered.
         parent: the run around it, or empty.
         attempt: the how-manieth try of the same work it is; of a run that `flightlog run` made, the command line knows better.
-        origin: the run that was the first try; empty for a first try.
+        origin: the run that was the first try; empty for a first try. Of a run that resumes another one, both are known once it is entered.
+        resume: it is to go on with what the latest try has left.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Run:
         attempt: int = 1,
         origin: str = "",
         traceparent: str = "",
+        resume: bool = False,
     ) -> None:
         self.pipeline = pipeline if type(pipeline) is str else records.safe_text(pipeline)
         self.params = params or {}
@@ -60,6 +63,7 @@ class Run:
         self.parent = ""
         self.attempt = attempt if type(attempt) is int and attempt > 0 else 1
         self.origin = origin if type(origin) is str and identity.is_ulid(origin) else ""
+        self.resume = resume
         self._trace = traceparent
         self._adopts = False
         self._began = self._pid = 0
@@ -90,6 +94,7 @@ class Run:
             self.id = identity.new_ulid()
             around = outer or handed_on()
             self.parent = around.run if around is not None else supervised
+        resumed = self._take_up()
         header = self._trace_of(outer)
         scope = self._scope = Scope(self.id)
         self._token = current.set(scope)
@@ -102,10 +107,13 @@ class Run:
         if header:
             more["traceparent"] = header
         if self._adopts:
-            recorder.event(records.RUN_ADOPTED, dict(more, pipeline=self.pipeline, params=self.params), scope)
+            recorder.event(
+                records.RUN_ADOPTED, dict(more, pipeline=self.pipeline, params=self.params, **resumed), scope
+            )
         else:
             more.update(params=self.params, attempt=self.attempt, origin=self.origin or None)
             recorder.event(records.RUN_STARTED, run_data(self.pipeline, "attached", self.parent, **more), scope)
+        self._tell_resumed()
 
     def _trace_of(self, outer: Scope | None) -> str:
         """Return the header that this run belongs under; empty when it has a trace of its own."""
@@ -129,12 +137,14 @@ class Run:
             recorder.check_at = 0
 
     def _end(self, problem: BaseException | None) -> None:
+        ok = problem is None or _is_clean_exit(problem)
+        self._let_go(ok)  # before the end is recorded: what is done is not to be resumed
         if os.getpid() != self._pid:  # a forked child goes home through our block: the run is the parent's to end
             figures.flush()
             return
         rows = figures.end_of(self.id)
         data = {
-            "status": "ok" if problem is None or _is_clean_exit(problem) else "failed",
+            "status": "ok" if ok else "failed",
             "duration_ns": time.monotonic_ns() - self._began,
             "by": "sdk",
             "error": None if problem is None else records.exception(problem),
@@ -158,7 +168,7 @@ class Run:
         return decorate(function, self._again)  # type: ignore[no-any-return]
 
     def _again(self) -> Run:
-        return Run(self.pipeline, self.params, self.attempt, self.origin, self._trace)
+        return Run(self.pipeline, self.params, self.attempt, self.origin, self._trace, self.resume)
 
     def retry(self) -> Run:
         """Return the next try of the same work: a run of the same pipeline and params with the next attempt, whose origin is the first try."""
@@ -216,16 +226,34 @@ def run(pipeline: F) -> F: ...  # noqa: D103
 
 
 @overload
-def run(pipeline: str = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Run: ...  # noqa: D103, F811
+def run(  # noqa: D103, F811
+    pipeline: str = "",
+    *,
+    resume: bool = False,
+    attempt: int = 1,
+    origin: str = "",
+    traceparent: str = "",
+    **params: Any,
+) -> Run: ...
 
 
-def run(pipeline: Any = "", *, attempt: int = 1, origin: str = "", traceparent: str = "", **params: Any) -> Any:  # noqa: F811
+def run(  # noqa: F811
+    pipeline: Any = "",
+    *,
+    resume: bool = False,
+    attempt: int = 1,
+    origin: str = "",
+    traceparent: str = "",
+    **params: Any,
+) -> Any:
     """Return a run of *pipeline* (default: the program's name); enter it by `with`, or decorate a function with it. *params* are recorded with it.
 
     Never raises. The first run of a command started by `flightlog run` is that command's run.
 
     Args:
         pipeline: the name to run under.
+        resume: go on with what the latest run of the same pipeline and parameters on this node has left, unless that one ended ok: its checkpoints, and
+            the items that `track(key=)` remembers.
         attempt: the how-manieth try of the same work this is, from 1; `Run.retry` counts by itself.
         origin: id of the run that was the first try.
         traceparent: the W3C header that this run belongs under; default: the environment's TRACEPARENT.
@@ -233,7 +261,7 @@ def run(pipeline: Any = "", *, attempt: int = 1, origin: str = "", traceparent: 
     """
     if type(pipeline) is not str and callable(pipeline):
         return Run(_default_name())(pipeline)
-    return Run(pipeline or _default_name(), params, attempt, origin, traceparent)
+    return Run(pipeline or _default_name(), params, attempt, origin, traceparent, resume)
 
 
 def _default_name() -> str:

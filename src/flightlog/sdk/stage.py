@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Iterator, TypeVar, overload
 
     from .context import Scope
+    from .finished import Tracking
 
     T = TypeVar("T")
     F = TypeVar("F", bound=Callable[..., Any])
@@ -58,6 +59,7 @@ class Stage:
         self._rows: dict[str, Count] = {}
         self._outer = outer
         self._before: Scope | None = None
+        self.trackings: list[Tracking] = []
         self._scope: Scope | None = None
         self._token: Token[Scope | None] | None = None
         self._forked = False
@@ -98,6 +100,8 @@ class Stage:
         leave(self._token, self._before)
 
     def _end(self, problem: BaseException | None) -> None:
+        for tracking in self.trackings:
+            tracking.end(problem is None)
         if isinstance(problem, GeneratorExit):  # somebody wanted no more of it
             problem = None
         if self._scope is None:
@@ -163,16 +167,34 @@ class Stage:
         except Exception:
             recorder.errors += 1
 
-    def track(self, items: Iterable[T]) -> Iterator[T]:
+    @property
+    def scope(self) -> Scope | None:
+        """The place that its records carry; None before it is entered."""
+        return self._scope
+
+    def track(self, items: Iterable[T], key: Callable[[T], object] | None = None, every: int = 0) -> Iterator[T]:
         """Yield each of *items* and count it as done when the next one is asked for. *total* is their number where that is not given but known.
 
-        Costs some tens of nanoseconds an item; records progress at most twice a second, and the last state when the stage ends.
+        Costs some tens of nanoseconds an item, without a key; records progress at most twice a second, and the last state when the stage ends.
+        Raises nothing but what *items* raise.
+
+        Args:
+            items: in any order.
+            key: says which item it is; what it returns is a text, a number, bytes, or has a repr of its own. Finished items are then remembered, and
+                passed over when the run is resumed, each as often as it was finished. An item is finished when the next one is asked for or the
+                stage ends in good order: do not hand the iterator to what takes items ahead (`executor.map`).
+            every: write what is finished behind so many items (default 1,000), and behind half a second at the latest; a killed run does again
+                what was finished since.
         """
         if self.total is None:
             try:
                 self.total = len(items)  # type: ignore[arg-type]
             except Exception:
                 self.total = None
+        if key is not None:
+            from . import finished
+
+            return finished.track(self, items, key, every)
         return self._count.track(items, self._tell)
 
     def rows(self, read: int = 0, written: int = 0) -> None:
@@ -227,6 +249,8 @@ def _after_fork() -> None:
         stage._count.put(0)
         stage._told = 0
         stage._rows.clear()
+        for tracking in stage.trackings:
+            tracking.at = None  # the item at hand is the parent's to finish
     if _open:
         from . import ending
 
