@@ -38,13 +38,13 @@ def told(run, at, begin, done, **more):
     return event(run, "progress", at, {"done": done, "total": 100, "elapsed_ns": at - begin, "id": 1, **more}, s="load")
 
 
-def earlier(recorded, number, seconds):
+def earlier(recorded, number, seconds, **more):
     """A run whose second half takes three times as long as its first."""
     begin = ago(days=1) - number * 3600 * SECOND
     run = identity.new_ulid(begin)
     points = [told(run, int(begin + seconds * SECOND * (n / 20) ** 2), begin, 5 * n) for n in range(1, 20)]
     end = begin + seconds * SECOND
-    done = {"status": "ok", "duration_ns": seconds * SECOND, "done": 100, "total": 100, "id": 1}
+    done = {"status": "ok", "duration_ns": seconds * SECOND, "done": 100, "total": 100, "id": 1, **more}
     ends = [
         event(run, "stage.ended", end, done, s="load"),
         event(run, "run.ended", end, {"status": "ok", "exit_code": 0}),
@@ -55,6 +55,8 @@ def earlier(recorded, number, seconds):
 def test_stages_that_go_on(recorded, flightlog, dsn):
     for number in range(8):
         earlier(recorded, number, 400 + 10 * number)
+    for number in range(8, 12):
+        earlier(recorded, number, 4, passed=90)  # did the rest only: says nothing of the whole
     begin = ago(seconds=100)
     run = identity.new_ulid(begin)
     odd = [{"done": "x", "total": [], "id": {}}, {"done": None}, {}]
@@ -78,10 +80,20 @@ def test_stages_that_go_on(recorded, flightlog, dsn):
     recorded.write(
         run, [event(run, "progress", begin, {"total": 0, "done": 4, "id": 2}, s="load/done")]
     )  # forked in it
+    recorded.write(
+        run,
+        [
+            event(run, "stage.started", begin, {"total": 100, "id": 3}, s="rest"),
+            event(run, "progress", begin, {"total": 100, "done": 50, "passed": 50, "id": 3}, s="rest"),
+            event(run, "progress", begin + 50 * SECOND, {"total": 100, "done": 60, "passed": 50, "id": 3}, s="rest"),
+        ],
+    )
     recorded.ship(look_alive=False)
     data = json.loads(flightlog("status", "orders", "-o", "json")[0])
     found = {(one["stage"], one["bar"]): one for one in data["stages"]}
-    assert set(found) == {("load", None), ("load", "download"), ("part", None), ("odd", None)}
+    assert set(found) == {("load", None), ("load", "download"), ("part", None), ("odd", None), ("rest", None)}
+    rest = found["rest", None]  # ten of fifty are done, beside those that were done before
+    assert rest["rate"] == pytest.approx(10 / 50) and rest["eta_s"] == pytest.approx(4 * rest["elapsed_s"], rel=0.01)
     load = found["load", None]
     assert (load["done"], load["total"], load["percent"], load["processes"]) == (50, 100, 50, 1)
     assert load["rate"] == pytest.approx(10 / 40)
@@ -93,7 +105,7 @@ def test_stages_that_go_on(recorded, flightlog, dsn):
     assert (part["done"], part["total"], part["processes"]) == (4, 40, 2)  # of two processes
     assert found["load", "download"]["unit"] == "B" and found["load", "download"]["eta_p90_s"] is None
     lines = [line.strip() for line in flightlog("status", "orders")[0].splitlines() if line.startswith("  progress")]
-    assert len(lines) == 4
+    assert len(lines) == 5
     (line,) = [line for line in lines if "50 of 100" in line]
     assert "0.250/s" in line and "which held 24 of 24 times)" in line and "70 rows read, 60 written" in line
     assert any("3 of 4" in line and "in the bar download" in line for line in lines)

@@ -95,12 +95,14 @@ def _put_together(
     said = [row[2] if isinstance(row[2], dict) else {} for row in rows]
     totals = [_number(one.get("total")) for one in said]
     done = sum(_number(one.get("done")) or 0 for one in said)
+    passed = sum(_number(one.get("passed")) or 0 for one in said)
     total = sum(one for one in totals if one is not None) if totals and None not in totals else None
     began = min(row[4] for row in rows)
     elapsed = max(0.0, (now - began).total_seconds())
     recent = [_recent(row) for row in rows]
     seconds = max((one[1] for one in recent), default=0.0)
-    left = estimate.left(done, total, elapsed, history)
+    # What an earlier run had finished was passed over in no time: it says nothing of how fast the rest goes.
+    left = estimate.left(done - passed, None if total is None else total - passed, elapsed, history)
     return Live(
         stage=stage,
         bar=bar,
@@ -108,7 +110,7 @@ def _put_together(
         total=total,
         unit=next((one["unit"] for one in said if isinstance(one.get("unit"), str)), None),
         elapsed=elapsed,
-        rate=estimate.rate(done, elapsed, (sum(one[0] for one in recent), seconds)),
+        rate=estimate.rate(done - passed, elapsed, (sum(one[0] for one in recent), seconds)),
         left=left,
         rows=_added(one.get("rows") for one in said),
         figures=next((one["figures"] for one in said[::-1] if isinstance(one.get("figures"), dict)), None),
@@ -121,8 +123,12 @@ def _recent(row: tuple[Any, ...]) -> tuple[float, float]:
     newest, recent = row[2], row[7]
     if not isinstance(newest, dict) or not isinstance(recent, dict):
         return 0.0, 0.0
-    items = (_number(newest.get("done")) or 0) - (_number(recent.get("done")) or 0)
-    return max(0.0, items), (row[3] - row[6]).total_seconds()
+    return max(0.0, _own(newest) - _own(recent)), (row[3] - row[6]).total_seconds()
+
+
+def _own(said: dict[str, Any]) -> float:
+    """Return how many items this run has done itself."""
+    return (_number(said.get("done")) or 0) - (_number(said.get("passed")) or 0)
 
 
 def _added(parts: Iterable[Any]) -> dict[str, Any] | None:

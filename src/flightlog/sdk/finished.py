@@ -187,6 +187,7 @@ def track(stage: Stage, items: Iterable[T], key: Callable[[T], object], every: i
     for item in items:
         digest = _digest(key, item, tracking.ledger)
         if digest is not None and tracking.ledger.pass_over(digest):
+            stage.passed.add()
             stage.advance()
             continue
         tracking.at = digest

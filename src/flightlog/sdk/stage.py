@@ -49,12 +49,14 @@ class Stage:
     Attributes:
         name: its own name, without those around it.
         total: how many items it will handle, None when unknown.
+        passed: how many of them an earlier run had finished, counted by all threads.
+        trackings: of items by key, see `finished`.
     """
 
     def __init__(self, name: str, total: int | float | None = None, outer: Scope | None = None) -> None:
         self.name = name if type(name) is str else records.safe_text(name)
         self.total = total
-        self._count = Count()
+        self._count, self.passed = Count(), Count()
         self._figures: dict[str, Any] = {}
         self._rows: dict[str, Count] = {}
         self._outer = outer
@@ -223,6 +225,9 @@ class Stage:
     def _said(self) -> dict[str, Any]:
         """Return what is recorded besides the count."""
         said = {}  # type: dict[str, Any]
+        passed = self.passed.value()
+        if passed:
+            said["passed"] = passed
         if self._rows:
             said["rows"] = {name: count.value() for name, count in list(self._rows.items())}
         if self._figures:
@@ -247,6 +252,7 @@ def _after_fork() -> None:
     for stage in list(_open.values()):
         stage._forked = True
         stage._count.put(0)
+        stage.passed.put(0)
         stage._told = 0
         stage._rows.clear()
         for tracking in stage.trackings:

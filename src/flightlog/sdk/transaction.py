@@ -17,7 +17,8 @@ import sys
 
 from ..errors import UsageError
 from . import checkpoint, telling
-from .checkpoint import MAX_VALUE_BYTES, MISSING
+from .checkpoint import MAX_VALUE_BYTES
+from .resumable import MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

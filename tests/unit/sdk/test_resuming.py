@@ -83,6 +83,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, version):
     third, _ = at(PROGRAM, "-1")
     assert third == [[3, True, CURSOR], "7", "8", "3"]  # the second "3" is an item of its own
     assert at.lineages() == []
+    ends = [r["x"] for r in at.records() if r.get("ev") == "stage.ended"]
+    assert [(end["done"], end["passed"]) for end in ends] == [(10, 7)]
     assert at(PROGRAM, "-1")[0][0] == [1, False, "none"]
     assert any("goes on with what" in text for text in at.said())
 

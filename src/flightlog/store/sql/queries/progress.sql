@@ -31,7 +31,7 @@ SELECT run_id FROM pipeline_runs
  WHERE pipeline = %(pipeline)s AND run_id < %(run)s AND state = 'succeeded' ORDER BY run_id DESC LIMIT %(runs)s
 
 -- name: history
--- Of each time that one of *stages* was gone through in an earlier run that ended well: how long it took, how many items it had, and after what
+-- Of each time that one of *stages* was gone through in an earlier run that ended well, and not only the rest of it: how long it took, how many items it had, and after what
 -- time each twentieth of them was done first.
 WITH earlier AS ({earlier}), told AS MATERIALIZED (
     SELECT e.run_id, e.writer_id, coalesce(e.stage, '') AS stage, coalesce(e.data ->> 'id', '') AS id, e.event,
@@ -39,7 +39,7 @@ WITH earlier AS ({earlier}), told AS MATERIALIZED (
            CASE WHEN jsonb_typeof(e.data -> 'total') = 'number' THEN (e.data -> 'total')::float8 END AS total,
            CASE WHEN jsonb_typeof(e.data -> 'elapsed_ns') = 'number' THEN (e.data -> 'elapsed_ns')::float8 / 1e9 END AS elapsed,
            CASE WHEN jsonb_typeof(e.data -> 'duration_ns') = 'number' THEN (e.data -> 'duration_ns')::float8 / 1e9 END AS duration,
-           e.data ->> 'status' AS status
+           e.data ->> 'status' AS status, e.data -> 'passed' IS NOT NULL AS resumed
       FROM pipeline_events e
      WHERE e.run_id IN (SELECT run_id FROM earlier) AND e.event IN ('stage.ended', 'progress')
        AND coalesce(e.stage, '') = ANY (%(stages)s) AND e.data ->> 'bar' IS NULL
@@ -52,5 +52,5 @@ SELECT ended.stage, ended.duration, ended.done, ended.total,
                    AND t.done > 0 AND t.done < ended.total AND t.elapsed > 0
                  GROUP BY slot) p)
   FROM told ended
- WHERE ended.event = 'stage.ended' AND ended.status = 'ok' AND ended.duration > 0
+ WHERE ended.event = 'stage.ended' AND ended.status = 'ok' AND ended.duration > 0 AND NOT ended.resumed
  ORDER BY ended.run_id DESC LIMIT %(limit)s
