@@ -21,7 +21,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 FAULT_JOBS ?= $(shell echo $$((1 + $$(nproc))))
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject
+.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject programs
 help:
 	@sed -n '2,6p' Makefile
 
@@ -106,6 +106,15 @@ bench: $(VENV)/.bench
 
 bench-supervisors: $(VENV)/.bench .venv-peers/.done
 	FLIGHTLOG_BENCH_PEERS=$(CURDIR)/.venv-peers/bin $(BIN)/python -m bench supervisors
+
+# Frameworks that pipelines are written with, large ones: tests/acceptance/test_pipeline_programs.py plays them when they are here.
+.venv-programs/.done:
+	$(PYTHON) -m venv .venv-programs
+	.venv-programs/bin/pip install --quiet scikit-learn luigi dagster prefect
+	touch $@
+
+programs: .venv-programs/.done $(VENV)/.test
+	$(BIN)/python -m pytest tests/acceptance/test_pipeline_programs.py $(PYTEST_ARGS)
 
 # The injected sitecustomize as PYTHONPATH names it: in a zip, uncompressed and without times, so that the same source makes the same bytes.
 inject: $(VENV)/.base

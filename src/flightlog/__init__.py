@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
     from .sdk.carry import carry, carry_environment
+    from .sdk.handler import DatabaseLogHandler
+    from .sdk.hook_loguru import loguru_sink
+    from .sdk.hook_structlog import structlog_processor
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
     from .sdk.signals import EnhancedSignalHandler
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from .sdk.traceparent import traceparent
 
 __all__ = [
+    "DatabaseLogHandler",
     "EnhancedProcessController",
     "EnhancedSignalHandler",
     "FlightlogError",
@@ -46,12 +50,15 @@ __all__ = [
     "carry_environment",
     "get_logger",
     "init",
+    "loguru_sink",
     "run",
     "stage",
+    "structlog_processor",
     "traceparent",
 ]
 
 _HOMES = {
+    "DatabaseLogHandler": "sdk.handler",
     "EnhancedProcessController": "process.enhanced",
     "EnhancedSignalHandler": "sdk.signals",
     "FlightlogError": "errors",
@@ -63,8 +70,10 @@ _HOMES = {
     "carry_environment": "sdk.carry",
     "get_logger": "sdk.logger",
     "init": "sdk.attach",
+    "loguru_sink": "sdk.hook_loguru",
     "run": "sdk.run",
     "stage": "sdk.stage",
+    "structlog_processor": "sdk.hook_structlog",
     "traceparent": "sdk.traceparent",
 }
 

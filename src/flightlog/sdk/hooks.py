@@ -19,9 +19,22 @@ if TYPE_CHECKING:
 
 
 def _logging(module: ModuleType) -> None:
-    from . import hook_logging
+    from . import hook_logging, hook_warnings
 
     hook_logging.install(module)
+    hook_warnings.install_logging(module)
+
+
+def _warnings(module: ModuleType) -> None:
+    from . import hook_warnings
+
+    hook_warnings.install(module)
+
+
+def _rich_console(module: ModuleType) -> None:
+    from . import hook_consoles
+
+    hook_consoles.install_rich(module)
 
 
 def _structlog_base(module: ModuleType) -> None:
@@ -92,9 +105,10 @@ def _subprocess(module: ModuleType) -> None:
 
 
 def _tqdm(module: ModuleType) -> None:
-    from . import hook_bars
+    from . import hook_bars, hook_consoles
 
     hook_bars.install_tqdm(module)
+    hook_consoles.install_tqdm(module)
 
 
 def _rich(module: ModuleType) -> None:
@@ -118,6 +132,7 @@ def _popen(module: ModuleType) -> None:
 
 HOOKS = {
     "logging": _logging,
+    "warnings": _warnings,
     "threading": _threading,
     "asyncio.base_events": _asyncio,
     "concurrent.futures._base": _futures,
@@ -128,6 +143,7 @@ HOOKS = {
     "multiprocessing.process": _process,
     "multiprocessing.popen_fork": _popen,
     "tqdm.std": _tqdm,
+    "rich.console": _rich_console,
     "rich.progress": _rich,
     "structlog._base": _structlog_base,
     "structlog._output": _structlog_output,
