@@ -68,7 +68,7 @@ def run_around() -> str:
     """Return the run that this process was started in, for a run that begins here: the one that `sdk.carry` handed on, else that of `flightlog run`; or empty."""
     supervised = os.environ.get("FLIGHTLOG_RUN", "")
     parts = os.environ.get("FLIGHTLOG_SCOPE", "").split(":")
-    if len(parts) >= 6 and parts[0] == (supervised or "-") and is_ulid(parts[1]):
+    if len(parts) >= 7 and parts[0] == (supervised or "-") and is_ulid(parts[1]):
         return parts[1]
     return supervised if is_ulid(supervised) else ""
 

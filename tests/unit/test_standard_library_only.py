@@ -37,6 +37,9 @@ PARTS = [
     "config/compiled",
     "config/quota",
     "config/flow",
+    "config/gate",
+    "config/rollout",
+    "config/rollout_text",
 ]
 HEAVY = {"asyncio", "dataclasses", "typing"}
 # sitecustomize imports the one that it hides.

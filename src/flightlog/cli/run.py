@@ -16,6 +16,7 @@ import click
 
 from .. import identity
 from ..config import compiled, switch
+from ..config.gate import Gate
 from ..errors import UsageError
 from ..process import launch
 from ..process.spec import RunSpec
@@ -84,6 +85,8 @@ def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = 
             signal.SIGINT, signal.SIG_DFL
         )  # until the keeper is there Ctrl-C ends this as it would end the command
     environment = launch.user_environment()
+    if more and more.get("resume"):  # checkpoints are the pipeline's own memory: monitored or not
+        environment[b"FLIGHTLOG_RESUME"] = more["resume"].encode()
     try:
         keeper = _keeper(command, pipeline, environment, more or {})
         os.execve(sys.executable, keeper, environment)
@@ -94,14 +97,26 @@ def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = 
 
 
 def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], more: dict[str, str]) -> list[str]:
-    """Return the keeper's argument list; with monitoring switched off become the command."""
+    """Return the keeper's argument list; with monitoring switched off, or the pipeline not in the rollout, become the command."""
     config = switch.find_config()
     if not switch.file_enabled(config):
         _become_command(command, environment)
+    spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
+    if not _is_in_rollout(config, spec.pipeline):
+        _become_command(command, environment)
     compile_settings(config)
     ensure_agent()
-    spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
     return [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
+
+
+def _is_in_rollout(config: str, pipeline: str) -> bool:
+    """Tell whether *pipeline* is in the rollout. Writes no file unless only YAML can tell."""
+    gate = Gate(compiled.path_for(identity.control_path(config)), config)
+    gate.look()
+    if not gate.rollout.clear:
+        compile_settings(config)
+        gate.look()
+    return gate.admits(pipeline)
 
 
 def _parent() -> str:

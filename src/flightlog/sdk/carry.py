@@ -5,7 +5,8 @@
 
 Owns: the callable that carries a scope, the scope as one line of text (`FLIGHTLOG_SCOPE` in the environment of children, an attribute of a
 multiprocessing process), and whether such a line still means anything. What is carried without being asked is done by `hook_carry`.
-The line: `<FLIGHTLOG_RUN or ->:<run>:<pid>:<start time>:<trace id or ->:<stage>`. It is void where FLIGHTLOG_RUN is another one (a nested
+The line: `<FLIGHTLOG_RUN or ->:<run>:<pid>:<start time>:<trace id or ->:<pipeline>:<stage>`; the pipeline is the one by which the process is or is not in the
+rollout, %3A in it a colon. The line is void where FLIGHTLOG_RUN is another one (a nested
 `flightlog run` has begun), and when the run is over: when its keeper, or the process that began it, has gone. Never raises.
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 
-from .. import identity
+from .. import identity, records
 from . import traceparent
 from .context import ATTRIBUTE, Scope, current
 from .recorder import keeper_lives, recorder
@@ -102,13 +103,29 @@ def to_text(scope: Scope | None) -> str:
         _process = (pid, identity.process_start_time(pid))
     stage = scope.stage if len(scope.stage) <= MAX_STAGE else ""
     trace = traceparent.foreign(scope.run) or "-"
-    return "%s:%s:%d:%d:%s:%s" % (os.environ.get("FLIGHTLOG_RUN") or "-", scope.run, pid, _process[1], trace, stage)
+    known = (
+        os.environ.get("FLIGHTLOG_RUN") or "-",
+        scope.run,
+        pid,
+        _process[1],
+        trace,
+        _quoted(recorder.gated_by()),
+        stage,
+    )
+    return "%s:%s:%d:%d:%s:%s:%s" % known
+
+
+def _quoted(name: str) -> str:
+    """Return a pipeline's name as it stands in a line; empty for one that cannot stand there."""
+    if "\0" in name or len(name) > records.MAX_NAME:
+        return ""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8").replace("%", "%25").replace(":", "%3A")
 
 
 def from_text(text: str) -> Scope | None:
     """Return the scope that a line means; None where it means nothing any more."""
     try:
-        supervised, run, pid, start, trace, stage = text.split(":", 5)
+        supervised, run, pid, start, trace, pipeline, stage = text.split(":", 6)
         if supervised != (os.environ.get("FLIGHTLOG_RUN") or "-") or not identity.is_ulid(run):
             return None
         lives = keeper_lives() if run == supervised else identity.process_alive(int(pid), int(start))
@@ -118,6 +135,7 @@ def from_text(text: str) -> Scope | None:
         return None
     if trace != "-":
         traceparent.remember(run, "00-%s-%s-01" % (trace, traceparent.span_of(run, "")))
+    recorder.carried_by(pipeline.replace("%3A", ":").replace("%25", "%"))
     return Scope(run, stage)
 
 

@@ -107,7 +107,7 @@ def _event(line: Lineage, data: dict[str, Any], stage: str = "") -> None:
     try:
         now = time.time_ns()
         level = records.EVENT_LEVELS[records.CHECKPOINT]
-        if not recorder.admit(now, level):
+        if not recorder.admit_event(now, level):
             return
         known = {"v": 1, "work": line.work, "origin": line.origin, "attempt": line.attempt}
         record = records.event(records.CHECKPOINT, line.run, dict(known, **data), redact.text(stage), now)

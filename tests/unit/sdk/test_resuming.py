@@ -153,6 +153,25 @@ with flightlog.run("p", resume=True) as run:
     assert at(code, "lives")[0] == ["a", "b"]
 
 
+def test_a_pipeline_that_is_not_in_the_rollout_goes_on_as_well_and_levels_do_not_touch_checkpoints(at, tmp_path):
+    config = tmp_path / "config.yml"
+    config.write_text("monitoring: {rollout: {percent: 0}}\n")
+    out = {"FLIGHTLOG_CONFIG": str(config)}
+    keep = "with flightlog.run('p', resume=True) as run:\n print(json.dumps(run.checkpoint('k')))\n run.checkpoint('k', 1); "
+    assert at(keep + KILL, status=-9, **out)[0] == [None]
+    assert at(keep + KILL, status=-9, **out)[0] == [1]
+    assert at.records() == []
+    config.write_text("logging: {level: CRITICAL}\n")
+    subprocess.run(
+        [sys.executable, "-m", "flightlog", "run", "--", "true"],
+        env=dict(at.env, FLIGHTLOG_AGENT="never", **out),
+        check=True,
+    )  # has the settings compiled
+    assert at(keep, **out)[0] == [1]
+    assert [r["x"]["what"] for r in at.records() if r.get("ev") == "checkpoint"] == ["begun", "value"]
+    assert at.said() == []
+
+
 def test_one_at_a_time_and_forked_children_neither_hold_nor_end_it(at):
     code = """
 def again():
