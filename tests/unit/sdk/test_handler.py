@@ -203,7 +203,8 @@ log = logging.getLogger("x"); log.setLevel(10)
 for handler in (flightlog.DatabaseLogHandler(), ToLoguru(), flightlog.DatabaseLogHandler(), logging.handlers.QueueHandler(lines)): log.addHandler(handler)
 log.error("before")
 page = bytearray(recorder.page); page[STATE] = 2
-recorder.page, recorder.check_at = page, time.time_ns() + 5 * 10**9
+recorder.page = recorder.control.page = page
+recorder.check_at = time.time_ns() + 5 * 10**9
 log.debug("refused")
 log.handlers[0].handle(lines.get()); log.handlers[0].handle(lines.get())
 recorder.check_at = 0
