@@ -51,6 +51,7 @@ def scene(dsn, tmp_path):
     return Scene(dsn, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_planned_and_resumed_on_its_node_and_on_another(scene, home, tmp_path):
     here, there = scene.node(home, "one"), scene.node(tmp_path / "second", "two")
     here("run", "--", *scene.command, DIE="8", code=-signal.SIGKILL)

@@ -22,6 +22,7 @@ def lines(text):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_every_example_records_what_the_page_says(dsn, tmp_path):
     for library in ("structlog", "loguru", "tqdm", "rich"):
         pytest.importorskip(library)
