@@ -129,4 +129,4 @@ dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(BIN)/pre-commit install
 
 clean:
-	rm -rf .venv .venv-newest .venv-peers .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-peers .venv-programs .mypy_cache .ruff_cache .hypothesis
