@@ -30,14 +30,18 @@ if TYPE_CHECKING:
     import mmap
     from typing import Any, Callable, Sequence
 
+LEVELS_COUNT = 0x08  # a bit of the state that no owner sets
+
 
 class Recorder:
     """See the module. One instance, `recorder`, lives here; tests make their own."""
 
     def __init__(self) -> None:
         self.errors = 0
+        self.least = 0  # the lowest level of a log record that is wanted (`logging.level`)
         self.failed = 0  # records that our own code failed to write and nothing has declared yet
-        self.pipeline = ""
+        self._pipeline = ""
+        self._carried = ""  # the pipeline of who handed a scope to this process
         self.writer: Writer | None = None
         self.scope: Scope | None = None
         self.control = ControlReader("", "")
@@ -54,6 +58,23 @@ class Recorder:
         self._config: str | None = None
         self._unheeded = ""
         self._told = ""  # what was recorded of settings that do not hold
+
+    @property
+    def pipeline(self) -> str:
+        """The name this process runs under, as far as somebody gave it one."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, name: str) -> None:
+        if name != self._pipeline:
+            self._pipeline = name
+            self.check_at = 0  # whether it is in the rollout is asked before the next record
+
+    def carried_by(self, pipeline: str) -> None:
+        """A scope of *pipeline* was handed to this process: it is monitored when that is."""
+        if pipeline and pipeline != self._carried:
+            self._carried = pipeline
+            self.check_at = 0
 
     # -- set-up ---------------------------------------------------------------------------------------------------
 
@@ -87,7 +108,10 @@ class Recorder:
     def _choose_run(self) -> tuple[Scope, str]:
         """Return a scope, and its run when that is one of our own."""
         run = os.environ.get("FLIGHTLOG_RUN", "")
-        if identity.is_ulid(run) and _keeper_lives():
+        carried = handed_on()
+        if carried is not None:
+            return carried, ""
+        if identity.is_ulid(run) and keeper_lives():
             return Scope(run), ""
         run = identity.new_ulid()
         return Scope(run), run
@@ -128,7 +152,7 @@ class Recorder:
     # -- admission ------------------------------------------------------------------------------------------------
 
     def admit(self, now: int, level: int, kept: bool = False) -> bool:
-        """Tell whether a record of *level* may be written now; also does what is due once a second. Never raises.
+        """Tell whether a log record of *level* may be written now; also does what is due once a second. Never raises.
 
         Blocks only where the configuration says so, see `journal.patience`.
 
@@ -137,11 +161,15 @@ class Recorder:
             level: the record's level.
             kept: it is not to be shed at any pressure.
         """
+        return self.admit_event(now, level, kept, not kept)
+
+    def admit_event(self, now: int, level: int, kept: bool = False, by_level: bool = False) -> bool:
+        """Do what `admit` says for a record of any kind; *by_level*: for one that `logging.level` speaks of. Never raises."""
         try:
             if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
                 self._look(now)
-            state = self.page[STATE]
-            if state & DISABLED:
+            state = self.control.page[STATE]
+            if state & DISABLED or (by_level and level < self.least):
                 return False
             if self._unannounced and self.scope is not None and self.scope.run == self._unannounced:
                 self._announce()
@@ -153,7 +181,7 @@ class Recorder:
                     assert self.writer is not None
                     self.writer.drop(level, PRESSURE, pressure)
                     return False
-                if self.page[STATE] & DISABLED:
+                if self.control.page[STATE] & DISABLED:
                     return False
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
@@ -170,9 +198,13 @@ class Recorder:
         assert self.writer is not None
         if self.also is not None:
             self.also()
+        self.control.pipeline = self.gated_by()
         self.control.look()
         redact.look(identity.control_path(self._config or ""))
-        self.page = self.control.page
+        self.least = redact.least_level()
+        page = self.control.page
+        # Where levels count `admit` has to see every record: the page that loggers look at is then never zero.
+        self.page = page if not self.least else bytes(STATE) + bytes((page[STATE] | LEVELS_COUNT,))
         self.check_at = now + LOOK_EVERY_NS
         if self.failed > 0:
             self._own_up()
@@ -183,6 +215,11 @@ class Recorder:
         self._size_segments()
         if pressure and self.control.is_owned():
             self.writer.turn(self.writer.rotate_bytes // 8)
+
+    def gated_by(self) -> str:
+        """Return whose place in the rollout counts here: the pipeline's that a keeper runs, or that handed its scope on, for all of its processes; else our own."""
+        supervised = os.environ.get("FLIGHTLOG_PIPELINE", "") if os.environ.get("FLIGHTLOG_RUN") else ""
+        return supervised or self._carried or self._pipeline or program_name()
 
     def _size_segments(self) -> None:
         """Let segments be small where the quota is."""
@@ -196,7 +233,7 @@ class Recorder:
         now = time.time_ns()
         if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:
             self._look(now)
-        state = self.page[STATE]
+        state = self.control.page[STATE]
         return bool(state & DISABLED) or level >= SHED_BELOW[LEVELS[state & PRESSURE_MASK]]
 
     def _own_up(self) -> None:
@@ -214,22 +251,23 @@ class Recorder:
                 raise
             self.errors += 1
 
-    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
-        """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
+    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> bool:
+        """Record an event in *scope* (default: where we are) and tell whether it was. Durable like any record; never raises."""
         try:
             now = time.time_ns()
             level = records.EVENT_LEVELS.get(name, records.INFO)
-            if not self.admit(now, level, name in records.KEPT_EVENTS):
-                return
+            if not self.admit_event(now, level, name in records.KEPT_EVENTS):
+                return False
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             payload = encode(records.event(name, where.run, data, where.stage, now))
-            self.writer.append(payload, level, name in records.FINAL_EVENTS)
+            return self.writer.append(payload, level, name in records.FINAL_EVENTS) > 0
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
             self.check_at = 0
+            return False
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
@@ -247,6 +285,25 @@ class Recorder:
             self.writer.close()
         except Exception:
             self.errors += 1
+
+
+def keeper_lives() -> bool:
+    """Tell whether the run that FLIGHTLOG_RUN names still goes on: its keeper is told as pid:start time."""
+    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
+    try:
+        pid, start = keeper.split(":")
+        return identity.process_alive(int(pid), int(start))
+    except ValueError:
+        return True
+
+
+def handed_on() -> Scope | None:
+    """Return the scope that another process has handed to this one; what reads it is loaded only where there may be one."""
+    if "FLIGHTLOG_SCOPE" not in os.environ and "multiprocessing.process" not in sys.modules:
+        return None
+    from .carry import inherited
+
+    return inherited()
 
 
 def program_name() -> str:
@@ -279,16 +336,6 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
     }  # type: dict[str, Any]
     data.update(more)
     return data
-
-
-def _keeper_lives() -> bool:
-    """Tell whether the run that the environment names still goes on: its keeper is told as pid:start time."""
-    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
-    try:
-        pid, start = keeper.split(":")
-        return identity.process_alive(int(pid), int(start))
-    except ValueError:
-        return True
 
 
 recorder = Recorder()
