@@ -203,7 +203,9 @@ def _tracking(stage: Stage, every: int) -> Tracking | None:
         scope = stage.scope
         run = entered.get(scope.run) if scope is not None else None
         if run is None or scope is None:
-            telling.warn("track(key=): no flightlog.run() of this process is around it: nothing is remembered", loud=True)
+            telling.warn(
+                "track(key=): no flightlog.run() of this process is around it: nothing is remembered", loud=True
+            )
             return None
         line = checkpoint.of(run)
         ledger = line.stages.get(scope.stage)
