@@ -166,7 +166,20 @@ class RunFacts:
         known["exit_code"], known["wait_status"] = _integer(data.get("exit_code")), _integer(data.get("wait_status"))
         known["term_signal"] = _string(data.get("term_signal")) or None
         known["verdict"], known["confidence"] = verdict(data)
-        kept = ("captures", "lost", "rusage", "by", "core", "exec_errno", "oom_kills", "duration_ns", "keeper", "shim")
+        kept = (
+            "captures",
+            "lost",
+            "rusage",
+            "recorder_s",
+            "cost",
+            "by",
+            "core",
+            "exec_errno",
+            "oom_kills",
+            "duration_ns",
+            "keeper",
+            "shim",
+        )
         self._more(end={key: data[key] for key in kept if data.get(key) is not None})
         self._failed_with(data)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..query.drops import Drops
+    from ..query.overhead import Cost
     from ..query.progress import Live
     from ..query.runs import Run
     from .waiting import WaitingRun
@@ -107,9 +108,11 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             screen = _Screen(output.Paint(color), utc, reading.node, backlog)
             screen.last_line = lambda run: query.last_line(reading.connection, run)
             if selectors and len(found) <= 5:
+                from ..query.overhead import gather
                 from ..query.progress import live
 
                 screen.live = {run.run: live(reading.connection, run) for run in found}
+                screen.costs = {run.run: gather(reading.connection, run) for run in found}
             screen.dropped, screen.room = dropped, room_now
             if held:
                 spool = waiting(reading).read(held)
@@ -155,6 +158,7 @@ class _Screen:
         room: how full the spool is, when that is known.
         waiting: what of a run waits in the spool, in words, by run.
         live: what goes on in a run, by run.
+        costs: what flightlog has cost a run, by run.
     """
 
     def __init__(self, paint: output.Paint, utc: bool, node: str, spool: str) -> None:
@@ -164,6 +168,7 @@ class _Screen:
         self.room: dict[str, Any] | None = None
         self.waiting: dict[str, str] = {}
         self.live: dict[str, list[Live]] = {}
+        self.costs: dict[str, Cost] = {}
 
     def show(self, found: list[Run], chosen: bool, form: str, one: bool) -> None:
         """Show runs: *chosen* ones with all about them when they are few, else as a table, what needs attention first."""
@@ -200,7 +205,11 @@ class _Screen:
         certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
         verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
         output.say(paint(title, color) + verdict)
-        facts = _facts(run, self._utc, self.live.get(run.run, ())) + _losses(self.dropped.get(run.run))
+        facts = (
+            _facts(run, self._utc, self.live.get(run.run, ()))
+            + _losses(self.dropped.get(run.run))
+            + _cost(self.costs.get(run.run))
+        )
         if run.run in self.waiting:
             facts.append(("waits", self.waiting[run.run]))
         last = self.last_line(run.run)
@@ -262,6 +271,13 @@ def _dropped(drops: Drops | None) -> dict[str, Any]:
     if drops is None:  # the spool does not tell it by run
         return {"dropped": None, "drops": None, "lost_bytes": None}
     return {"dropped": drops.records, "drops": drops.counts, "lost_bytes": drops.lost_bytes}
+
+
+def _cost(cost: Cost | None) -> list[tuple[str, str]]:
+    from .overhead_run import brief
+
+    text = brief(cost) if cost is not None else ""
+    return [("overhead", text)] if text else []
 
 
 def _count(number: int, thing: str) -> str:

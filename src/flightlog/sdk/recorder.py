@@ -24,6 +24,7 @@ from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
 from .context import Scope, current
+from .cost import Cost, Timed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Sequence
 
 LEVELS_COUNT = 0x08  # a bit of the state that no owner sets
+MEASURE = 1  # as the time of the next look: nothing is to be looked at, but the next record to be measured
 
 
 class Recorder:
@@ -42,13 +44,15 @@ class Recorder:
         self.failed = 0  # records that our own code failed to write and nothing has declared yet
         self._pipeline = ""
         self._carried = ""  # the pipeline of who handed a scope to this process
-        self.writer: Writer | None = None
+        self.writer: Writer | Timed | None = None
+        self.cost = Cost()
         self.scope: Scope | None = None
         self.control = ControlReader("", "")
         self.page: Sequence[int] | mmap.mmap = (
             self.control.page
         )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
+        self._look_at = 0  # when to look again, while `check_at` says that a record is to be measured
         self.implicit = ""  # the run we made for this process, its end is ours to record
         self._unannounced = ""  # the same, while its beginning is not on record
         self._elected: dict[str, Any] = {}  # what several threads may make at once, and one makes for all
@@ -83,6 +87,9 @@ class Recorder:
         self.check_at = self.failed = 0
         self.implicit = self._unannounced = ""
         self._elected.pop("run", None)
+        self.cost = Cost()
+        if type(self.writer) is Timed:
+            self.writer = self.writer.plain
 
     def _start(self) -> None:
         """Find spool, config and run. Creates no file. Threads that are here at the same time find the same."""
@@ -166,8 +173,9 @@ class Recorder:
     def admit_event(self, now: int, level: int, kept: bool = False, by_level: bool = False) -> bool:
         """Do what `admit` says for a record of any kind; *by_level*: for one that `logging.level` speaks of. Never raises."""
         try:
+            measured = False
             if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
-                self._look(now)
+                measured = self._see_to(now)
             state = self.control.page[STATE]
             if state & DISABLED or (by_level and level < self.least):
                 return False
@@ -183,6 +191,8 @@ class Recorder:
                     return False
                 if self.control.page[STATE] & DISABLED:
                     return False
+            if measured and type(self.writer) is Writer:
+                self.writer = Timed(self.writer, self)
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
@@ -191,8 +201,21 @@ class Recorder:
             return False
         return True
 
+    def _see_to(self, now: int) -> bool:
+        """Look, if it is time to; tell whether the record that comes is to be measured: the next one, or, where few come, this one."""
+        waits = self.check_at == MEASURE
+        if waits and now < self._look_at <= now + LOOK_EVERY_NS:
+            self.check_at = self._look_at
+            return True
+        self._look(now)
+        if not waits:
+            self._look_at, self.check_at = self.check_at, MEASURE
+        return waits
+
     def _look(self, now: int) -> None:
         """Do what is due once a second: see what the owner of the control page says, or the disk where there is none."""
+        if type(self.writer) is Timed:  # the record that was to be measured never came
+            self.writer = self.writer.plain
         if self.writer is None or self.scope is None:
             self._start()
         assert self.writer is not None
@@ -224,7 +247,7 @@ class Recorder:
     def _size_segments(self) -> None:
         """Let segments be small where the quota is."""
         quota = self.control.quota
-        if quota != self._quota and self.writer is not None:
+        if quota != self._quota and type(self.writer) is Writer:
             self._quota = quota
             self.writer.rotate_bytes = segment_bytes(quota)
 
@@ -269,6 +292,14 @@ class Recorder:
             self.check_at = 0
             return False
 
+    def numbered(self) -> int:
+        """Return how many records this process has made so far."""
+        return self.writer.numbered if self.writer is not None else 0
+
+    def costs(self, since: int = 0) -> dict[str, int]:
+        """Return what recording has cost this process, see `Cost.figures`; *since*: what `numbered` was when that began."""
+        return self.cost.figures(self.numbered() - since)
+
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
         try:
@@ -277,7 +308,7 @@ class Recorder:
             if self.failed > 0:
                 self._own_up()
             if self.implicit and not self._unannounced and self.page[STATE] & DISABLED == 0:
-                data = {"status": "ok", "by": "sdk"}
+                data = {"status": "ok", "by": "sdk", "cost": self.costs()}
                 self.writer.append(
                     encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True
                 )

@@ -66,7 +66,7 @@ class Run(Resumable):
         self.resume = resume
         self._trace = traceparent
         self._adopts = False
-        self._began = self._pid = 0
+        self._began = self._pid = self._numbered = 0
         self._outermost = False
         self._before: Scope | None = None
         self._scope: Scope | None = None
@@ -86,6 +86,7 @@ class Run(Resumable):
         attach.install()
         outer = self._before = current.get()
         self._began, self._pid = time.monotonic_ns(), os.getpid()
+        self._numbered = recorder.numbered()
         supervised = os.environ.get("FLIGHTLOG_RUN", "")
         if outer is None and not _adopted and os.environ.get("FLIGHTLOG_ADOPT") == "%s:%d" % (supervised, os.getpid()):
             _adopted = self._adopts = True
@@ -147,6 +148,7 @@ class Run(Resumable):
             "status": "ok" if ok else "failed",
             "duration_ns": time.monotonic_ns() - self._began,
             "by": "sdk",
+            "cost": recorder.costs(self._numbered),
             "error": None if problem is None else records.exception(problem),
         }
         if rows:
