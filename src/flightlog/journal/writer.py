@@ -39,6 +39,7 @@ RETRY_SECONDS = 1.0  # after a failed birth or rotation
 WAIT_SECONDS = 0.05  # at most, for another thread's birth of the first segment
 NOTE_MASK = 0x3F  # of records shed for pressure, every 64th is noted at once: a note costs more than a record
 CHECK_MASK = 0xFF  # every 256 records: is the descriptor still ours, is it time to rotate; a segment ends up to so many records late
+HEADER_GROWS = 16  # bytes at most, behind whose back a record was made to fit: its numbers get a digit more
 LAST_NUMBER = 1 << 31  # a fresh writer after so many records
 _pack = FRAME_HEAD.pack
 _companions = _thread._count  # how many threads this process has besides the main one
@@ -125,7 +126,7 @@ class Writer:
             return MAX_PAYLOAD_BYTES
         state = self._current()
         header = birth.header(state.writer, max(state.segment, 0), state.drops.totals, state.before(), self._head)
-        return max(0, limit - len(birth.first_frame(header, state.salt, limit)) - _HEAD)
+        return max(0, limit - len(birth.first_frame(header, state.salt, limit)) - _HEAD - HEADER_GROWS)
 
     def drop(self, level: int, reason: str, pressure: int = 0) -> None:
         """Count a record that is shed on purpose; the count is written with the next record that is accepted, or soon."""
