@@ -2,8 +2,8 @@
 
 A command of the run that looks (`flightlog logs`) may have started them; they serve everybody of the home, and are no part of the run. The notes are read
 instead of environments (`FLIGHTLOG_DETACHED`, see `family`): a process that is stuck in a page fault holds up whoever reads its environment, for as long
-as it is stuck, and this is asked every second. Invariants: a few small reads; never raises; a note that is old names nobody, because a number counts
-together with its file's being about it: see `is_one`. Owns: reading the notes. Leaves writing them to `agent.door` and PostgreSQL.
+as it is stuck, and this is asked every second. Invariants: a few small reads; never raises; a note of an agent that has gone names nobody, for its start time stands in it; that of a server
+counts for a process called postgres only. Owns: reading the notes. Leaves writing them to `agent.door` and PostgreSQL.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ class Sampler:
 
     def __init__(self, child: int, reaper: int = 0, strangers: Sequence[int] = (), home: str = "") -> None:
         self.child = child
-        self._reaper, self._strangers, self._home = reaper, set(strangers), home
+        self._reaper, self._strangers, self._home = reaper, frozenset(strangers), home
+        self._background: set[int] = set()  # orphans that are flightlog's own
         self._judged: dict[int, int] = {}  # orphan -> how often it was taken for one of the run's
         main = proctree.look(child)
         self._start = main.start if main is not None else 0
@@ -142,6 +143,8 @@ class Sampler:
         if self._reaper:
             reaper = proctree.read("/proc/%d/task/%d/children" % (self._reaper, self._reaper), 65536)
             orphans = [pid for pid in map(int, reaper.split()) if pid not in self._strangers]
+            self._background.intersection_update(orphans)  # a number that is gone may be anybody's next time
+            self._judged = {pid: self._judged.get(pid, 0) for pid in orphans}
             if self._home:
                 orphans = [pid for pid in orphans if not self._is_background(pid)]
         roots = [self.child, *self._known, *orphans]
@@ -159,14 +162,15 @@ class Sampler:
 
     def _is_background(self, pid: int) -> bool:
         """Tell whether an orphan is one of flightlog's own; then it and all below it are forgotten."""
-        looks = self._judged.get(pid, 0)
-        if pid == self.child or looks >= JUDGED_LOOKS:
+        if pid in self._background:
+            return True
+        if pid == self.child or self._judged[pid] >= JUDGED_LOOKS:
             return False
-        self._judged[pid] = looks + 1
+        self._judged[pid] += 1
         process = proctree.look(pid)
         if process is None or not background.is_one(process, self._home):
             return False
-        self._strangers.add(pid)
+        self._background.add(pid)
         gone = {pid}
         for known in list(self._known.values()):  # parents stand before their children
             if known.pid in gone or known.ppid in gone:

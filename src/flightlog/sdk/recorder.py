@@ -78,10 +78,12 @@ class Recorder:
 
     def _find_run(self) -> None:
         """Choose the run that records of no other belong to; after a run of the program's own it is the one of before."""
-        mine = self._choose_run()
-        scope, self.implicit = found = self._elected.setdefault("run", mine)
-        if found is mine:
-            self._unannounced = self.implicit
+        mine = scope, run = self._choose_run()
+        if run:  # a keeper's is looked for anew each time: it may have ended
+            found = self._elected.setdefault("run", mine)
+            if found is mine:
+                self._unannounced = run
+            scope, self.implicit = found
         self.scope = scope
 
     def _choose_run(self) -> tuple[Scope, str]:
@@ -207,12 +209,10 @@ class Recorder:
             while self.failed > 0:
                 self.writer.drop(0, FAILED)  # type: ignore[union-attr]
                 self.failed -= 1
-        except (
-            MISTAKES
-        ) as problem:  # what is still owed is declared at the next look: this record is not to be lost with it
+        except MISTAKES as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
-            self.errors += 1
+            self.errors += 1  # what is still owed is declared at the next look: this record is not to be lost with it
 
     def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
         """Record an event in *scope* (default: where we are). Durable like any record; never raises."""

@@ -32,6 +32,8 @@ def history(lines=100, seconds=60):
     return {"runs": 10, "usual": usual, "this": {"lines": lines, "seconds": seconds}}
 
 
+# As the keeper notes it of a service that has not said WATCHDOG=1 in time.
+WATCHDOG = [{"kind": "signal", "t": 3, "pid": 1, "signal": "SIGABRT", "sender": "systemd", "sender_pid": 1}]
 CASES = [
     ("ok", "proven", left(0)),
     ("exit-status", "proven", left(3)),
@@ -109,7 +111,7 @@ CASES = [
         "proven",
         died(
             "SIGABRT",
-            signals=[{"kind": "signal", "t": 3, "pid": 1, "signal": "SIGABRT", "sender": "systemd", "sender_pid": 1}],
+            signals=WATCHDOG,
             dump="Fatal Python error: Aborted",
         ),
     ),
@@ -118,7 +120,7 @@ CASES = [
         "proven",
         died(
             "SIGABRT",
-            signals=[{"kind": "signal", "t": 3, "pid": 1, "signal": "SIGABRT", "sender": "systemd", "sender_pid": 1}],
+            signals=WATCHDOG,
             tail="free(): invalid pointer",
         ),
     ),
