@@ -33,13 +33,15 @@ def head(writer, segno, run, pipeline="orders", **more):
 
 
 def segment(spool, writer, segno, payloads, first_n=1, run=None, **header):
-    """Write one segment by hand; return its path."""
+    """Write one segment by hand, which an agent sees whole or not at all: nobody has locked it; return its path."""
     salt = salt_of(writer)
     path = os.path.join(spool, segment_name(writer, segno))
-    with open(path, "wb") as file:
+    unborn = os.path.join(spool, "claimed." + os.path.basename(path))
+    with open(unborn, "wb") as file:
         file.write(frame(head(writer, segno, run, **header), salt, segno))
         for n, payload in enumerate(payloads, first_n):
             file.write(frame(payload, salt, n))
+    os.rename(unborn, path)
     return path
 
 

@@ -321,4 +321,21 @@ MUTANTS = [
         ],
         "tests/acceptance/test_kept_unrecorded.py::test_what_a_dead_command_has_left_is_not_taken_for_it",
     ),
+    Mutant(
+        "a writer is believed to be what its first look showed",
+        [("agent/journal_tail.py", "            self._meet(files)\n            head = self.head\n", "            head = self.head\n"),
+         ("agent/journal_tail.py", "        self._meet(files)\n        while", "        while")],
+        "tests/integration/test_seen_at_birth.py::test_a_writer_that_was_met_before_its_header_is_known_by_it_later",
+    ),
+    Mutant(
+        "a lock has its name before it is held",
+        [("journal/birth.py", "        _lock(fd)\n        os.rename(unborn, os.path.join(directory, writer + LOCK_SUFFIX))",
+          "        os.rename(unborn, os.path.join(directory, writer + LOCK_SUFFIX))\n        _lock(fd)")],
+        "tests/integration/test_seen_at_birth.py::test_what_says_that_a_writer_lives_has_its_name_only_when_it_is_locked",
+    ),
+    Mutant(
+        "who has no header and no lock is dead",
+        [("agent/journal_tail.py", "not (not head and is_being_born(files)) and", "")],
+        "tests/integration/test_seen_at_birth.py::test_a_writer_without_a_lock_is_given_time_for_its_header",
+    ),
 ]  # fmt: skip

@@ -101,6 +101,7 @@ def status_of(inode):
         st_nlink=inode.links or 1,
         st_size=len(inode.data),
         st_blocks=len(inode.data) // 512 + 1 if any(inode.data) else 0,
+        st_ctime=inode.mtime / 1e9,  # nothing here is renamed late
         st_mtime=inode.mtime / 1e9,
         st_mtime_ns=inode.mtime,
         st_dev=1,
@@ -115,6 +116,7 @@ FOLDER = SimpleNamespace(
     st_nlink=2,
     st_size=0,
     st_blocks=1,
+    st_ctime=0.0,
     st_mtime=0.0,
     st_mtime_ns=0,
     st_dev=1,

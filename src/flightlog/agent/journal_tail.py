@@ -3,7 +3,7 @@
 Invariants: a segment is left only as docs/reference/journal-format.md section 3 says; liveness is looked at before the last read, never after;
 a frame gets its `seq` here, once, in the order of the file; damage is counted and kept, and what follows it is read. Nothing is remembered
 that is not in the committed position: a tail may be thrown away at any moment and made anew from it.
-Owns: one writer of kind journal. Leaves rows to `rows`, the transaction to `shipper`.
+Owns: one writer of kind journal. Leaves its headers to `journal_head`, rows to `rows`, the transaction to `shipper`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import stat
 from array import array
 from typing import Any
 
-from .. import identity
 from ..errors import PoisonRecord, SegmentError
 from ..journal import reader
 from ..journal.format import LOCK_SUFFIX, SEGMENT_SUFFIX, must_know, salt_of, segment_name
@@ -25,6 +24,7 @@ from .copytext import DayMissing
 from .decode import Frame, clean, raw_text
 from .facts import RunFacts
 from .intake import Intake, Rows
+from .journal_head import head_of, is_being_born, newest_head, program_of, run_of
 from .numbers import Numbers
 from .sink import Position
 from .spool import JOURNAL, Files
@@ -33,7 +33,6 @@ from .step import Step, keep_damage
 CHUNK_BYTES = 256 << 10
 NO_RUN = "0" * 26
 MAX_DROP_KEYS = 512
-MAX_WORD = 4096  # characters of a word in a header
 MAX_DROPS = 1 << 40  # believed of one writer; anybody may have written the file
 
 
@@ -60,10 +59,10 @@ class JournalTail:
         self._ripe = -1  # a later segment that was seen to hold a record
         self._numbers = Numbers()
         self._rows: Rows | None = None
-        self.head = self._read_head(files)
-        self.run = _run(self.head.get("run")) or NO_RUN
-        self.pipeline = str(self.head.get("pipeline") or _program(self.head.get("argv0")))
-        self.last_run = self.run
+        self.head: dict[str, Any] = {}
+        self.run = self.last_run = NO_RUN
+        self.pipeline = program_of(None)
+        self._meet(files)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -88,8 +87,9 @@ class JournalTail:
     def look_alive(self, files: Files) -> bool:
         """Look whether the writer still lives; remembered when it does not. To be asked before a read that is to be the last."""
         if not self._dead:
+            self._meet(files)
             head = self.head
-            self._dead = not writer_is_alive(
+            self._dead = not (not head and is_being_born(files)) and not writer_is_alive(
                 files.directory, self.writer, head.get("pid", 0), head.get("start", 0), head.get("boot", "")
             )
             self._found_dead = files
@@ -103,6 +103,7 @@ class JournalTail:
         """Read on from where *step* stands, about one chunk; tell whether that brought anything. Raises OSError, SegmentError, SinkError."""
         before = (step.segno, step.offset, step.closed)
         over = self._dead and not self.wants_a_look(files)
+        self._meet(files)
         while not into.is_full() and not step.blocked and self._open(files, step, over):
             later = files.next_after(step.segno)
             may_leave = later is not None and (over or self._is_ripe(files, step.segno, later))
@@ -162,7 +163,7 @@ class JournalTail:
             step.go_on(later)
         if self._fd_number != step.segno:
             self.close()
-            must_know(self._head_of(files, step.segno).get("v"), f"segment {step.segno}")
+            must_know(head_of(files, step.segno, self._salt).get("v"), f"segment {step.segno}")
             try:
                 self._fd = files.open(segment_name(self.writer, step.segno, SEGMENT_SUFFIX))
             except FileNotFoundError:
@@ -175,7 +176,7 @@ class JournalTail:
 
         Its header says which segment its writer had before, and how long that was: numbers may have gaps, for a birth can fail.
         """
-        head = self._head_of(files, number)
+        head = head_of(files, number, self._salt)
         before = head.get("prev")
         if head.get("segno") != number or not isinstance(before, list) or [type(item) for item in before] != [int, int]:
             return False
@@ -309,7 +310,7 @@ class JournalTail:
 
     def _facts(self, run: str, into: Intake) -> RunFacts:
         """Return the facts of a record's run; what names no run belongs to the one before."""
-        known = _run(run) or self.last_run
+        known = run_of(run) or self.last_run
         facts = into.run(known, self.pipeline)
         facts.writers.add(self.writer)
         self.last_run = known
@@ -327,28 +328,14 @@ class JournalTail:
         facts.event(frame.ev, frame.t, frame.s, data if isinstance(data, dict) else {})
         return facts
 
-    def _read_head(self, files: Files) -> dict[str, Any]:
-        """Return the newest readable header, empty when there is none."""
-        for number in sorted(files.sizes, reverse=True):
-            head = self._head_of(files, number)
-            if head:
-                return head
-        return {}
-
-    def _head_of(self, files: Files, number: int) -> dict[str, Any]:
-        """Return the header of one segment, empty when it has none that makes sense. Raises OSError where the disk does not give it now."""
-        try:
-            fd = files.open(segment_name(self.writer, number, SEGMENT_SUFFIX))
-        except (OSError, SegmentError):
-            return {}
-        try:
-            frames = reader.read_chunk(fd, self._salt, 0, 4096).frames
-            head = clean(json.loads(frames[0][2])) if frames else None
-        except (ValueError, RecursionError):
-            return {}
-        finally:
-            os.close(fd)
-        return _sane(head) if isinstance(head, dict) and head.get("k") == "head" else {}
+    def _meet(self, files: Files) -> None:
+        """Learn what the writer says of itself, as soon as it has: a look at the spool may have found its lock and nothing else."""
+        if not self.head:
+            self.head = newest_head(files, self._salt)
+            self.run = run_of(self.head.get("run")) or NO_RUN
+            self.pipeline = str(self.head.get("pipeline") or program_of(self.head.get("argv0")))
+            if self.last_run == NO_RUN:
+                self.last_run = self.run
 
     def described(self) -> dict[str, Any]:
         """Return what the store keeps of this writer."""
@@ -359,27 +346,6 @@ class JournalTail:
             "opened_ns": head.get("t", 0),
             "header": {**{key: head[key] for key in kept if key in head}, "uid": self.uid},
         }
-
-
-def _sane(head: dict[str, Any]) -> dict[str, Any]:
-    """Keep of a header what has the right type, and is no number that nobody could hold."""
-    numbers = {"pid": 1 << 31, "start": 1 << 63, "t": 1 << 63, "uid": 1 << 32}
-    words = ("boot", "argv0", "py", "node", "role")
-    return {
-        key: value
-        for key, value in head.items()
-        if (key not in numbers or (type(value) is int and 0 <= value < numbers[key]))
-        and (key not in words or (isinstance(value, str) and len(value) <= MAX_WORD))
-    }
-
-
-def _run(value: object) -> str:
-    return value if isinstance(value, str) and identity.is_ulid(value) else ""
-
-
-def _program(argv0: object) -> str:
-    name = argv0 if isinstance(argv0, str) and argv0 else "unknown"
-    return name[:-3] if name.endswith(".py") and name != ".py" else name
 
 
 def _dropped(payload: bytes) -> dict[str, int]:

@@ -116,23 +116,26 @@ def may_have(size: int) -> bool:
 
 
 def make_lock(directory: str, writer: str) -> tuple[int, tuple[int, int]]:
-    """Create and lock `<writer>.lock` for as long as this process lives. Returns (descriptor, inode)."""
-    path = os.path.join(directory, writer + LOCK_SUFFIX)
+    """Create and lock `<writer>.lock` for as long as this process lives. Returns (descriptor, inode).
+
+    It gets this name when it is locked, and not before: who finds it free may take the writer for dead, and that is for ever.
+    """
+    unborn = os.path.join(directory, "claimed.%d.%s" % (os.getpid(), writer))  # swept like what `reserve` leaves behind
     try:
         mode = identity.spool_file_mode(directory)
     except FileNotFoundError:
         identity.make_spool(directory)
         mode = identity.spool_file_mode(directory)
-    fd = os.open(path, os.O_RDWR | _OPEN_FLAGS, mode)
+    fd = os.open(unborn, os.O_RDWR | _OPEN_FLAGS, mode)
     try:
         identity.give_spool_mode(fd, mode)
+        fd = move_high(fd)  # before it is locked: closing the low number would drop the lock
+        # A POSIX lock: unlike flock, a forked child that outlives us does not keep it.
+        _lock(fd)
+        os.rename(unborn, os.path.join(directory, writer + LOCK_SUFFIX))
     except OSError:
         os.close(fd)
         raise
-    # A POSIX lock: unlike flock, a forked child that outlives us does not keep it. Taken again: closing the low number drops it.
-    _lock(fd)
-    fd = move_high(fd)
-    _lock(fd)
     inode = inode_of(fd)
     assert inode is not None
     return fd, inode

@@ -59,11 +59,14 @@ class CaptureWriter:
     def open(self) -> None:
         """Create metadata and the first segment. Raises OSError."""
         self._mode = identity.spool_file_mode(self.directory)
-        self._lock_fd = self._create(self._path(META_SUFFIX))
+        # It gets its name when it is locked and whole: who finds it free takes the capture for ended, and reads it once.
+        unborn = os.path.join(self.directory, "claimed.%d.%s" % (os.getpid(), self.writer_id))
+        self._lock_fd = self._create(unborn)
         fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)  # one byte: `share` locks the next one
         data = encode(self.meta)
         if os.write(self._lock_fd, data) != len(data):
             raise OSError(errno.ENOSPC, "no room for what describes a capture", self._path(META_SUFFIX))
+        os.rename(unborn, self._path(META_SUFFIX))
         self._open_segment()
 
     def share(self) -> None:
