@@ -203,8 +203,9 @@ class Stage:
         return (pid, identity.process_start_time(pid)) if pid else None
 
     def backend(self):
-        """(pid, start) of any child of the postmaster."""
-        children = [one for one in family.snapshot().values() if one.ppid == self.scene.server.pid]
+        """(pid, start) of any child of the postmaster, or None."""
+        server = self.scene.server.pid  # 0 when it does not run, and 0 is the parent of the kernel's own
+        children = [one for one in family.snapshot().values() if server and one.ppid == server]
         one = self.chance.choice(sorted(children, key=lambda one: one.pid)) if children else None
         return (one.pid, one.start) if one else None
 

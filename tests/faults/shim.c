@@ -1,7 +1,7 @@
 /* For the fault tests: system calls that fail, fall short or kill on order. Loaded by LD_PRELOAD into a victim or an agent.
  *
  *   FAULT_SHIM   rules, separated by commas:  call[/part of the path]:which:action
- *                call    open write pread fdatasync fsync dup2 fcntl ftruncate unlink
+ *                call    open write pread fdatasync fsync dup2 fcntl ftruncate unlink rename (by its old name)
  *                which   3 (the third one), 3+ (from the third on), 3-9
  *                action  kill_before  kill_half (write half, then die)  kill_after  short (write half and say so)  E<errno>
  *   FAULT_PATHS  only calls on files whose path contains this
@@ -176,6 +176,16 @@ int unlink(const char *path) {
   if (r && r->action == FAIL) { errno = r->error; return told("unlink", path, 0, -1); }
   int result = syscall(SYS_unlinkat, AT_FDCWD, path, 0);
   if (interesting) told("unlink", path, 0, result);
+  if (r && r->action == KILL_AFTER) die();
+  return result;
+}
+
+int rename(const char *path, const char *name) {
+  int interesting = (rule_count || counts >= 0) && wanted_path(path);
+  const struct rule *r = interesting ? ask("rename", path) : NULL;
+  if (r && r->action == FAIL) { errno = r->error; return told("rename", path, 0, -1); }
+  int result = syscall(SYS_renameat2, AT_FDCWD, path, AT_FDCWD, name, 0);
+  if (interesting) told("rename", path, 0, result);
   if (r && r->action == KILL_AFTER) die();
   return result;
 }

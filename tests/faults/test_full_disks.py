@@ -160,7 +160,7 @@ def test_23_limits_quota_and_read_only(scene, machine, request, how):
             scene.tally.add(rounds=1)
         shim = machine.need("shim")
         for number, rule in enumerate(
-            ("write/.seg:1-3:E122", "write/.seg:5-9:E122", "open/.lock:1:E122", "open/.seg:2:E122")
+            ("write/.seg:1-3:E122", "write/.seg:5-9:E122", "open/claimed.:1:E122", "open/.seg:2:E122")
         ):
             program = LIMITED.replace('what == "size"', f"what == 'quota{number}'")
             assert scene.run(program, f"quota{number}", env=scene.env(**shimmed(shim, rule))) == 8, scene.words()
@@ -205,11 +205,12 @@ IN_THE_PIPELINE = [
         "write/.seg:30+:E5",
     ],
     *[
-        "open/.lock:1:E5",
+        "open/claimed.:1:E5",
         "open/.seg:1:E5",
         "open/.seg:2:E5",
-        "fcntl/.lock:1:E37",
-        "fcntl/.lock:3:E37",
+        "fcntl/claimed.:1:E37",
+        "fcntl/claimed.:2:E37",
+        "rename/claimed.:1:E5",
         "dup2/.seg:1:E16",
         "dup2/.seg:1+:E16",
     ],
