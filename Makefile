@@ -3,7 +3,7 @@
 #   make lint   style, types, who may import whom        make bench   figures against peers, into bench/RESULTS.md
 #   make faults the long fault campaign and simulation   make mutants the rules of delivery, broken one at a time
 #   make bench-supervisors   some sixty deaths under flightlog, supervisord, circus and honcho (ten minutes)
-#   make dev    all of the above installed, plus hooks
+#   make dev    all of the above installed, plus hooks                           make docs   the pages that are made of the code
 SHELL := /bin/bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +21,7 @@ PARALLEL = -n $(JOBS) --dist worksteal
 FAULT_JOBS ?= $(shell echo $$((1 + $$(nproc))))
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject
+.PHONY: help demo test test-newest lint bench bench-supervisors faults soak mutants dev clean needs inject programs docs
 help:
 	@sed -n '2,6p' Makefile
 
@@ -43,6 +43,10 @@ $(VENV)/.lint: $(VENV)/.base
 $(VENV)/.bench: $(VENV)/.test
 	$(PIP) install --group bench
 	touch $@
+
+# The pages that are made of the code.
+docs: $(VENV)/.base
+	$(BIN)/python -m flightlog.config.page docs/reference/configuration.md
 
 demo: $(VENV)/.base
 	$(BIN)/python -m demo
@@ -78,8 +82,8 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
-	  src/flightlog/__init__.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
-	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/gpu_page.py src/flightlog/config/quota.py src/flightlog/config/flow.py src/flightlog/redact \
+	  src/flightlog/__init__.py src/flightlog/checkpoint.py src/flightlog/bytecode.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
+	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/gpu_page.py src/flightlog/config/quota.py src/flightlog/config/flow.py src/flightlog/config/gate.py src/flightlog/config/rollout.py src/flightlog/config/rollout_text.py src/flightlog/redact \
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 
 faults: $(VENV)/.test
@@ -107,6 +111,15 @@ bench: $(VENV)/.bench
 bench-supervisors: $(VENV)/.bench .venv-peers/.done
 	FLIGHTLOG_BENCH_PEERS=$(CURDIR)/.venv-peers/bin $(BIN)/python -m bench supervisors
 
+# Frameworks that pipelines are written with, large ones: tests/acceptance/test_pipeline_programs.py plays them when they are here.
+.venv-programs/.done:
+	$(PYTHON) -m venv .venv-programs
+	.venv-programs/bin/pip install --quiet scikit-learn luigi dagster prefect
+	touch $@
+
+programs: .venv-programs/.done $(VENV)/.test
+	$(BIN)/python -m pytest tests/acceptance/test_pipeline_programs.py $(PYTEST_ARGS)
+
 # The injected sitecustomize as PYTHONPATH names it: in a zip, uncompressed and without times, so that the same source makes the same bytes.
 inject: $(VENV)/.base
 	$(BIN)/python -c 'import zipfile as z; f = z.ZipFile("src/flightlog/sdk/inject.zip", "w"); f.writestr(z.ZipInfo("sitecustomize.py"), open("src/flightlog/sdk/inject/sitecustomize.py", "rb").read()); f.close()'
@@ -116,4 +129,4 @@ dev: $(VENV)/.test $(VENV)/.lint $(VENV)/.bench
 	$(BIN)/pre-commit install
 
 clean:
-	rm -rf .venv .venv-newest .venv-peers .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-peers .venv-programs .mypy_cache .ruff_cache .hypothesis

@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     from .process.controller import ProcessController
     from .process.enhanced import EnhancedProcessController
     from .sdk.attach import init
+    from .sdk.carry import carry, carry_environment
+    from .sdk.handler import DatabaseLogHandler
+    from .sdk.hook_loguru import loguru_sink
+    from .sdk.hook_structlog import structlog_processor
     from .sdk.logger import Logger, get_logger
     from .sdk.run import Run, run
     from .sdk.signals import EnhancedSignalHandler
     from .sdk.stage import Stage, stage
+    from .sdk.traceparent import traceparent
 
 __all__ = [
+    "DatabaseLogHandler",
     "EnhancedProcessController",
     "EnhancedSignalHandler",
     "FlightlogError",
@@ -40,13 +46,19 @@ __all__ = [
     "Run",
     "Stage",
     "__version__",
+    "carry",
+    "carry_environment",
     "get_logger",
     "init",
+    "loguru_sink",
     "run",
     "stage",
+    "structlog_processor",
+    "traceparent",
 ]
 
 _HOMES = {
+    "DatabaseLogHandler": "sdk.handler",
     "EnhancedProcessController": "process.enhanced",
     "EnhancedSignalHandler": "sdk.signals",
     "FlightlogError": "errors",
@@ -54,10 +66,15 @@ _HOMES = {
     "ProcessController": "process.controller",
     "Run": "sdk.run",
     "Stage": "sdk.stage",
+    "carry": "sdk.carry",
+    "carry_environment": "sdk.carry",
     "get_logger": "sdk.logger",
     "init": "sdk.attach",
+    "loguru_sink": "sdk.hook_loguru",
     "run": "sdk.run",
     "stage": "sdk.stage",
+    "structlog_processor": "sdk.hook_structlog",
+    "traceparent": "sdk.traceparent",
 }
 
 

@@ -19,6 +19,7 @@ _ULID_LENGTH = 26
 _next = itertools.count().__next__
 # In the environment of our own background processes: whoever ends the program that had one started does not end it (`process.family`).
 DETACHED = "FLIGHTLOG_DETACHED"
+CHECKPOINTS = "checkpoints"  # in a spool directory: what pipelines keep to go on from (`sdk.lineage`)
 SYSTEM_CONFIG = "/etc/flightlog/config.yml"
 _SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
 _SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)
@@ -61,6 +62,15 @@ def short(ulid: str) -> str:
 def new_writer_id() -> str:
     """Return a new writer id: 16 random bytes as 32 hexadecimal digits. Never of a pid or an inode alone: both are reused."""
     return _random(16).hex()
+
+
+def run_around() -> str:
+    """Return the run that this process was started in, for a run that begins here: the one that `sdk.carry` handed on, else that of `flightlog run`; or empty."""
+    supervised = os.environ.get("FLIGHTLOG_RUN", "")
+    parts = os.environ.get("FLIGHTLOG_SCOPE", "").split(":")
+    if len(parts) >= 7 and parts[0] == (supervised or "-") and is_ulid(parts[1]):
+        return parts[1]
+    return supervised if is_ulid(supervised) else ""
 
 
 def node_name() -> str:

@@ -32,17 +32,22 @@ LEVEL_NUMBERS.update(
 
 RUN_STARTED, RUN_ENDED = "run.started", "run.ended"
 STAGE_STARTED, STAGE_ENDED, PROGRESS = "stage.started", "stage.ended", "progress"
+FIGURES = "figures"  # what a pipeline says of itself by `metric` and `rows`; `metrics` is what others see of it
 STORE_REGRESSED = "store.regressed"
 AUDIT_FAILED = "audit.failed"  # what the agent has found out about its own node
 DROPS, WRITER_ENDED = "drops", "writer.ended"
 RUN_ADOPTED, RUN_LEFT = "run.adopted", "run.left"
+CHECKPOINT = "checkpoint"  # what a pipeline keeps to go on from: a value, finished items, or that an attempt has begun to keep any
 # What is never shed for want of room: without these nobody could say what ran, and how it ended.
 KEPT_EVENTS = frozenset((RUN_STARTED, RUN_ADOPTED, RUN_LEFT, RUN_ENDED, DROPS, WRITER_ENDED))
 # Last words: when the disk is full as well, they go into room that was set aside.
 FINAL_EVENTS = frozenset((RUN_LEFT, RUN_ENDED))
 # As what other events are shed; what is not listed counts as INFO.
-EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO}
+EVENT_LEVELS = {STAGE_STARTED: WARNING, STAGE_ENDED: WARNING, PROGRESS: INFO, FIGURES: WARNING, CHECKPOINT: ERROR}
+_OURS = frozenset((PROGRESS, FIGURES, CHECKPOINT, DROPS, "metrics"))
+_OUR_KINDS = ("run.", "stage.", "writer.", "capture.", "keeper.", "shim.", "store.", "audit.", "agent.", "checkpoint.")
 
+MAX_EVENT = 100  # characters of a user's own event
 MAX_NAME = 512  # characters of a pipeline's name that are kept: a key of an index has at most 2,700 bytes
 MAX_FRAMES = 100  # frames kept of one traceback, the innermost ones
 MAX_CHAIN = 10  # exceptions kept of one chain
@@ -78,6 +83,12 @@ def event(name: str, run: str, data: dict[str, Any], stage: str = "", now_ns: in
     if stage:
         record["s"] = stage
     return record
+
+
+def user_event(name: object) -> str:
+    """Return the name under which a program's own event is kept: nobody states the facts of flightlog by accident."""
+    text = safe_text(name, MAX_EVENT)
+    return "user." + text if text in _OURS or text.startswith(_OUR_KINDS) or not text else text
 
 
 def safe_text(value: object, limit: int = MAX_TEXT) -> str:

@@ -24,16 +24,17 @@ from .config import quota, switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default
 from .config.watch import Watch
-from .errors import FlightlogError, SinkError, SinkMisconfigured, SinkUnavailable
+from .errors import FlightlogError, NotFound, SinkError, SinkMisconfigured, SinkUnavailable
 from .process.launch import DSN_WITHHELD
 from .store import embedded, migrate, roles
 from .store.db import Connection, connect, translate
 from .store.queries import query
 
-if TYPE_CHECKING:  # a command that only looks needs neither, and waits 30 ms for them
+if TYPE_CHECKING:  # a command that only looks needs none of them, and waits 30 ms for them
     from .agent.agent import Agent
     from .agent.destinations import Wish
     from .agent.file_positions import FilePositions
+    from .query.checkpoints import Kept
     from .store.ingest import PostgresSink
 
 READER = "flightlog cli"  # application_name of who reads
@@ -327,6 +328,27 @@ def _stands(reading: Reading, before: dict[str, tuple[int, int, bool]]) -> bool:
     return any(
         waits and reading.positions.get(writer) == before.get(writer) for writer, waits in reading.pending.items()
     )
+
+
+def fetch_checkpoints(selector: str) -> Kept:
+    """Return what the one run that *selector* names can be resumed from. This is the checkpoint fetcher (DESIGN D12): who starts a process calls it before.
+
+    Ships first what lies here, as `reading_store`. Raises NotFound, SinkError, EmbeddedError, UsageError.
+    """
+    with reading_store() as reading:
+        return checkpoints_of(reading.connection, selector)
+
+
+def checkpoints_of(connection: Connection, selector: str) -> Kept:
+    """Return the same from an open store. Raises NotFound, SinkError, UsageError."""
+    from .query import checkpoints, runs, selectors
+
+    found = selectors.resolve(connection, [selector])
+    if len(found) != 1:
+        raise NotFound(
+            f"{selector} means {len(found)} runs, and one is resumed at a time", f"flightlog list {selector}"
+        )
+    return checkpoints.gather(connection, runs.get(connection, found[0]))
 
 
 def look_again(reading: Reading) -> None:

@@ -175,9 +175,27 @@ def test_fields_of_metrics():
 
     values = {column.name: None for column in columns(Run)}
     values.update(run="0" * 26, data={}, started_at=datetime.now(timezone.utc))
-    series = Series("rss_kb", "gauge", 1, 1.0, 1.0, 1.0, 1.0, 1.0, [])
+    series = Series("rss_kb", "gauge", 1, 1.0, 1.0, 1.0, 1.0, 1.0, None, [])
     data = metrics.as_json(Run(**values), Metrics(1.0, [series]))
     assert set(data) | set(data["metrics"][0]) == fields("metrics")
+
+
+def test_fields_of_what_is_resumed():
+    from dataclasses import fields as columns
+    from datetime import datetime, timezone
+
+    from flightlog.cli import checkpoints, resume
+    from flightlog.query.checkpoints import Kept, Value, Work
+
+    now = datetime.now(timezone.utc)
+    values = {column.name: None for column in columns(Run)}
+    values.update(run="0" * 26, pipeline="orders", attempt=1, data={}, started_at=now)
+    work = Work("0" * 24, "0" * 26, values={"k": Value("k", None, 1, 1, "0" * 26, now, 1, "1")})
+    kept = Kept("0" * 26, [Run(**values)], [work], [])
+    data = checkpoints.as_json(kept)
+    assert set(data) | set(data["values"][0]) == fields("checkpoints")
+    plan = resume.as_json(resume.Plan(kept))
+    assert set(plan) == fields("resume") and plan["checkpoints"] == data["values"]
 
 
 def test_fields_of_stacks():

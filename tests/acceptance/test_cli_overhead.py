@@ -1,4 +1,4 @@
-"""`flightlog overhead -- COMMAND`: real commands, with and without."""
+"""`flightlog overhead`: real commands with and without, and what a run has cost by its own account."""
 
 import json
 import sys
@@ -53,3 +53,30 @@ def test_what_cannot_be_compared_is_said(flightlog, tmp_path):
     assert "nothing to compare" in err and "monitoring.enabled" in err
     _, err = flightlog("overhead", "-n", "-x", "--", "true", code=2)
     assert "Try: flightlog overhead -n NAME -- COMMAND" in err
+
+
+LOGS = "import logging; logging.basicConfig(level=20)\nfor n in range(50): logging.info('row %d', n)"
+
+
+def test_a_run_tells_what_it_has_cost(dsn, home):
+    flightlog = Command(dsn, home)
+    flightlog("run", "-n", "job", "--", sys.executable, "-c", LOGS)
+    flightlog("agent", "run", "--once")
+    found = json.loads(flightlog("overhead", "job", "-o", "json")[0])
+    assert (found["v"], found["pipeline"]) == (1, "job") and found["recorder_s"] > 0 and found["agent_s"] is None
+    calls = found["calls"]
+    assert calls["calls"] == 50 and calls["samples"] >= 1 and 50 < calls["mean_bytes"] < 1000
+    assert found["process_s"] == pytest.approx(50 * calls["mean_ns"] / 1e9, abs=1e-6)
+    assert found["share"] == pytest.approx((found["process_s"] + found["recorder_s"]) / found["seconds"], abs=1e-5)
+    out, _ = flightlog("overhead", "job")
+    assert "           50 records of " in out and "agent      unknown: no agent of its node has told\n" in out
+    assert "% of one core, by its own account\n" in out.splitlines(True)[-1]
+    assert "overhead  " in flightlog("status", "job")[0]
+    flightlog("run", "-n", "bare", "--", "true")
+    out, _ = flightlog("overhead", "bare")
+    assert "process    unknown: the process has not told (killed, or without the SDK)\n" in out
+    _, err = flightlog("overhead", code=2)
+    assert "Error: which run, or which command?\n" in err
+    _, err = flightlog("overhead", "job", "--", "true", code=2)
+    assert "Error: which run, or which command?\n" in err
+    assert "Try: " in flightlog("overhead", "nosuch", code=4)[1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -63,7 +64,9 @@ def test_a_run_that_goes_on(flightlog, recorded):
     assert " UTC, for 3m" in facts["began"]
     assert facts["command"] == "python 'a b.py'"
     assert facts["process"] == "7 on testnode, user -, in - (attached)"
-    assert facts["progress"] == "[######..................] 25 %  30 of 120"
+    assert re.fullmatch(
+        r"\[######\.{18}\] 25 %  30 of 120, for 3m\d\ds, 0\.1\d\d/s, (9|10)m\d\ds left", facts["progress"]
+    )
     assert facts["lines"] == "1, 1 warning, 0 errors"
     assert facts["last line"].endswith("WARNING thirty\\x1b[31m done")
     assert "ended" not in facts

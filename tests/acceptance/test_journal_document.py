@@ -24,6 +24,10 @@ with flightlog.run("etl", day="2026-11-22") as run:
     with run.stage("extract", total=2) as stage:
         for i in stage.track([1, 2]):
             logging.warning("w %d", i, extra={"rows": i})
+        stage.rows(read=2, written=1)
+        stage.progress(2, loss=0.5)
+    for kind in ("gauge", "counter", "histogram"):
+        run.metric(kind, 1, kind, "unit")
     with flightlog.run("child"):
         pass
     log.info("long " * 20_000)
@@ -84,13 +88,24 @@ def test_every_key_kind_and_event_of_a_real_run_is_documented(tmp_path):
             used |= set(record["x"])
             used |= {key for capture in record["x"].get("captures", ()) for key in capture}
             used |= {key for part in ("rusage", "zombie") for key in record["x"].get(part, ())}
+            if record["ev"] == "figures":
+                used |= {key for one in record["x"]["figures"] for key in one}
         problem = record.get("e") or (record["k"] == "event" and record["x"].get("error"))
         if problem:
             used |= exception_keys(problem)
     for meta in metas(tmp_path / "home"):
         used |= set(meta)
     assert kinds == {"head", "log", "event", "drops"}
-    assert {"run.started", "run.adopted", "run.left", "run.ended", "stage.started", "stage.ended", "progress"} <= names
+    assert {
+        "run.started",
+        "run.adopted",
+        "run.left",
+        "run.ended",
+        "stage.started",
+        "stage.ended",
+        "progress",
+        "figures",
+    } <= names
     assert {"capture.opened", "cause", "tr", "rusage", "role", "writer"} <= names | used
     assert used | kinds | names <= words, sorted((used | kinds | names) - words)
 

@@ -55,6 +55,27 @@ CASES = {
     ),
     "asyncio_tasks": ([f"task {n} {i}" for i in range(20) for n in range(10)], ""),
     "warnings_captured": (['warnings_captured.py:6: UserWarning: old\n  warnings.warn("old", stacklevel=1)\n'], "x\n"),
+    "warnings_printed": (
+        ["old", "gone soon", "two\nlines", "asked for", "own format"],
+        "between\n1\nfile.py:3: RuntimeWarning: to another stream\nown: own function\n",
+    ),
+    "logging_more": (
+        ["noticed", "fine", "b: a: nested", "fields", "where", "handled", "given", "from a thread of C"],
+        "",
+    ),
+    "consoles_of_others": (
+        [
+            "[bold]rich[/bold] " + "words that are folded " * 8,
+            "failed",
+            "held",
+            "to nowhere",
+            "error stream",
+            "chatty",
+            "beside a bar",
+            "beside a bar",
+        ],
+        "True\na print\nabout to say it\nsaid\na line of its own\n",
+    ),
     "processes": (
         [f"worker {name} {i}" for name in ("fork", "spawn", "forkserver") for i in range(2)]
         + ["in a bare fork", "main"],
@@ -135,7 +156,16 @@ def test_the_same_in_every_interpreter(tmp_path, version):
     python = interpreter(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
-    for name in ("logging_errors", "logging_own_records", "logging_reconfigured", "logging_adapter", "processes"):
+    for name in (
+        "logging_errors",
+        "logging_own_records",
+        "logging_reconfigured",
+        "logging_adapter",
+        "logging_more",
+        "warnings_printed",
+        "warnings_captured",
+        "processes",
+    ):
         folder = tmp_path / name
         folder.mkdir()
         check(folder, python, name)
@@ -253,3 +283,19 @@ def test_fields_and_place_of_structlog_records_are_the_callers(tmp_path):
     folder.mkdir()
     supervised(folder, sys.executable, os.path.join(FOLDER, "structlog_write.py"))
     assert [r["x"] for r in journalled(folder)] == [{"request": "r1"}, {"request": "r1", "n": 2}]
+
+
+def test_fields_of_records_of_logging_and_warnings(tmp_path):
+    for name in ("logging_more", "warnings_printed", "warnings_captured"):
+        supervised(tmp_path, sys.executable, os.path.join(FOLDER, name + ".py"))
+    records = {record["m"]: record for record in journalled(tmp_path)}
+    assert (records["noticed"]["lv"], records["noticed"]["fn"], records["fine"]["lv"]) == (25, "notice", 7)
+    assert records["fields"]["x"] == {"rows": 3, "taskName2": None, "levelname_": "x"}
+    assert records["where"]["x"]["stack_info"].startswith("Stack (most recent call last):")
+    assert (records["handled"]["e"]["type"], records["given"]["e"]["type"]) == ("KeyError", "ValueError")
+    old, soon = records["old"], records["gone soon"]
+    assert (old["lv"], old["lg"], old["x"]) == (30, "py.warnings", {"category": "UserWarning"})
+    assert os.path.basename(old["f"]) == "warnings_printed.py"
+    assert soon["ln"] - old["ln"] == 5 and soon["x"] == {"category": "DeprecationWarning"}  # where stacklevel points
+    (captured,) = [record for record in records.values() if "warnings_captured.py:6" in record["m"]]
+    assert (captured["lv"], captured["x"]) == (30, {"category": "UserWarning"})

@@ -19,6 +19,7 @@ LIGHT = [
     "__init__",
     "_version",
     "bytecode",
+    "checkpoint",
     "errors",
     "identity",
     "records",
@@ -37,6 +38,9 @@ PARTS = [
     "config/gpu_page",
     "config/quota",
     "config/flow",
+    "config/gate",
+    "config/rollout",
+    "config/rollout_text",
 ]
 HEAVY = {"asyncio", "dataclasses", "typing"}
 # sitecustomize imports the one that it hides.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import resource
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -218,6 +219,7 @@ class Agent:
             "spool_bytes": bytes_of(found),
             "backlog_bytes": shipper.backlog(found) if shipper else None,
             "rows": self._rows,
+            "cpu_s": _cpu_seconds(),
             **(self._upkeep.status() if self._upkeep else {"pressure": 0}),
             "disabled": self._upkeep.disabled if self._upkeep else False,
             "self_check": self._self_check.last._asdict() if self._self_check.last else None,
@@ -349,3 +351,9 @@ class Agent:
         if text != self._said:
             self.say(f"holding everything: {text}" + (f" (try: {hint})" if hint else ""))
             self._said = text
+
+
+def _cpu_seconds() -> float:
+    """Return what this process has used so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return round(usage.ru_utime + usage.ru_stime, 3)

@@ -86,6 +86,8 @@ class RunFacts:
         elif name == records.RUN_ENDED:
             self._ended(ns, data)
         elif name == "run.adopted":
+            self._more(**_made_of(data))
+            self._resumed(data)
             adopted = data.get("pipeline")
             if isinstance(adopted, str) and adopted:
                 self._more(adopted=adopted)
@@ -127,6 +129,13 @@ class RunFacts:
             row.pop(name, None)
         return row
 
+    def _resumed(self, data: dict[str, Any]) -> None:
+        """Take which attempt of what a run is, of who knows it when the command is running only."""
+        origin, attempt = _string(data.get("origin")), _integer(data.get("attempt"))
+        if origin:
+            self.known["origin"] = origin
+            self.known["attempt"] = max(attempt or 1, self.known.get("attempt") or 1)
+
     def _more(self, **values: Any) -> None:
         self.known.setdefault("data", {}).update(values)
 
@@ -137,11 +146,13 @@ class RunFacts:
         known["pipeline"] = _string(data.get("pipeline")) or self.pipeline
         command = data.get("command")
         known["command"] = command if isinstance(command, list) and len(json.dumps(command)) <= MAX_COMMAND else None
-        for name in ("parent", "origin", "cwd"):
+        for name in ("parent", "cwd"):
             known[name] = _string(data.get(name)) or None
+        known["origin"] = known.get("origin") or _string(data.get("origin")) or None
         known["os_user"] = _string(data.get("user")) or (str(data["uid"]) if "uid" in data else None)
-        known["pid"], known["attempt"] = _integer(data.get("pid")), _integer(data.get("attempt")) or 1
-        self._more(**{key: data[key] for key in ("start", "keeper", "params", "named") if data.get(key)})
+        known["pid"] = _integer(data.get("pid"))
+        known["attempt"] = max(_integer(data.get("attempt")) or 1, known.get("attempt") or 1)
+        self._more(**{key: data[key] for key in ("start", "keeper", "named") if data.get(key)}, **_made_of(data))
         adopted = known["data"].get("adopted")
         if adopted and not data.get("named"):
             known["pipeline"] = adopted
@@ -155,7 +166,20 @@ class RunFacts:
         known["exit_code"], known["wait_status"] = _integer(data.get("exit_code")), _integer(data.get("wait_status"))
         known["term_signal"] = _string(data.get("term_signal")) or None
         known["verdict"], known["confidence"] = verdict(data)
-        kept = ("captures", "lost", "rusage", "by", "core", "exec_errno", "oom_kills", "duration_ns", "keeper", "shim")
+        kept = (
+            "captures",
+            "lost",
+            "rusage",
+            "recorder_s",
+            "cost",
+            "by",
+            "core",
+            "exec_errno",
+            "oom_kills",
+            "duration_ns",
+            "keeper",
+            "shim",
+        )
         self._more(end={key: data[key] for key in kept if data.get(key) is not None})
         self._failed_with(data)
 
@@ -163,11 +187,15 @@ class RunFacts:
         error = data.get("error")
         if isinstance(error, dict):
             self._more(error={key: error.get(key) for key in ("type", "module", "message")})
+        if isinstance(data.get("rows"), dict):
+            self._more(rows={key: _count(data["rows"].get(key)) for key in ("read", "written")})
 
     def _progress(self, stage: str | None, data: dict[str, Any]) -> None:
-        done, total = _integer(data.get("done")), _integer(data.get("total"))
+        done, total = _count(data.get("done")), _count(data.get("total"))
         if done is not None:
             self.known["last_progress"] = {"stage": stage or "", "done": done, "total": total}
+            if "bar" in data:
+                self.known["last_progress"]["bar"] = _string(data["bar"])
 
 
 def verdict(data: dict[str, Any]) -> tuple[str, str]:
@@ -201,6 +229,24 @@ def _moment(ns: int, instead: int) -> str:
         except (OverflowError, ValueError, OSError):
             continue
     return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def _made_of(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what an SDK says a run was made of, as far as it says it in the right form."""
+    found = {key: _string(data.get(key)) for key in ("host", "python", "git", "deps", "traceparent")}
+    kept: dict[str, Any] = {key: value for key, value in found.items() if value}
+    if data.get("params"):
+        kept["params"] = data["params"]
+    if _integer(data.get("deps_count")):
+        kept["deps_count"] = data["deps_count"]
+    return kept
+
+
+def _count(value: Any) -> int | float | None:
+    """Return how many things were done: what JSON can carry as a number without losing digits."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < 1 << 53 else None  # nor infinity, nor what is no number
 
 
 def _string(value: Any) -> str:

@@ -138,6 +138,8 @@ def _user_place(path: str, name: str, gid: int | None) -> Place:
                     continue
                 if entry.name.endswith(evidence.SUFFIX) and is_plain(found) and found.st_uid == status.st_uid:
                     continue
+                if entry.name == identity.CHECKPOINTS and stat.S_ISDIR(found.st_mode) and found.st_uid == status.st_uid:
+                    continue  # private: what the user's pipelines go on from
                 if parse_name(entry.name) is None or not is_plain(found) or found.st_uid != status.st_uid:
                     strange += 1
                     continue

@@ -26,7 +26,9 @@ INTERRUPTED = 130
 COMMANDS = {
     "agent": "agent",
     "audit": "audit",
+    "checkpoints": "checkpoints",
     "completion": "completion",
+    "config": "config",
     "db": "db",
     "down": "agent",
     "journal": "journal",
@@ -39,6 +41,8 @@ COMMANDS = {
     "ps": "ps",
     "redact": "redact",
     "restart": "keep",
+    "resume": "resume",
+    "rollout": "rollout",
     "run": "run",
     "spool": "spool",
     "stacks": "stacks",

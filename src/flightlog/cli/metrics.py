@@ -1,4 +1,4 @@
-"""`flightlog metrics`: what the processes of a run used, as figures and small curves.
+"""`flightlog metrics`: what the processes of a run used, and what the pipeline says of itself, as figures and small curves.
 
 Owns: that page, its JSON and CSV (docs/reference/cli/metrics.md). Leaves series to `query.metrics`.
 """
@@ -37,7 +37,7 @@ _BYTES = {"_kb": 1024, "_b": 1}
 def metrics(
     selectors: tuple[str, ...], names: tuple[str, ...], step: str | None, form: str, utc: bool, color: str
 ) -> None:
-    """Show what the processes of RUN used: CPU, memory, disk, descriptors, threads, GPUs.
+    """Show what the processes of RUN used: CPU, memory, disk, descriptors, threads, GPUs; and the figures that the pipeline recorded itself.
 
     \b
     Examples:
@@ -92,6 +92,7 @@ def as_json(run: Run, found: Metrics) -> dict[str, Any]:
             {
                 "name": one.name,
                 "kind": one.kind,
+                "unit": one.unit,
                 "count": one.count,
                 "min": one.least,
                 "avg": one.mean,
@@ -127,9 +128,10 @@ def _show(run: Run, found: Metrics, paint: output.Paint, utc: bool) -> None:
     rows = [["", "", "min", "avg", "P95", "max", "total"]]
     for one in found.series:
         per = "/s" if one.kind == "counter" else ""
+        unit = f" {output.brief(one.unit)}" if one.unit and not one.name.endswith(f"_{one.unit}") else ""
         figures = [_figure(one, value) for value in (one.least, one.mean, one.p95, one.most)]
         rows.append(
-            [output.brief(one.name) + per, _curve(one, found), *figures, _figure(one, one.total) if per else ""]
+            [output.brief(one.name) + unit + per, _curve(one, found), *figures, _figure(one, one.total) if per else ""]
         )
     lines = output.table(rows, {2, 3, 4, 5, 6}, spare=[6, 1])
     output.say(paint(lines[0], "dim"))

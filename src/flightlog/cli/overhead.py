@@ -1,6 +1,7 @@
-"""`flightlog overhead -- COMMAND`: what flightlog costs a command, measured with and without, and held against a limit.
+"""`flightlog overhead`: what flightlog costs a command, measured with and without and held against a limit; or has cost a run, by its own account.
 
-Owns: that page, its JSON (docs/reference/cli/overhead.md), progress on standard error. Leaves measuring to `ops.pairs`.
+Owns: the options, the page of a measurement and its JSON (docs/reference/cli/overhead.md), progress on standard error. Leaves measuring to `ops.pairs`, runs
+to `overhead_run`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 from .. import identity
 from ..errors import FlightlogError, UsageError
 from . import output
+from .choose import runs_argument
 
 if TYPE_CHECKING:
     from ..ops.background import Used
@@ -25,9 +27,18 @@ if TYPE_CHECKING:
 SHIPPED_SECONDS = 30.0  # at most, for an agent to ship what was recorded: its work belongs to the cost
 
 
-@click.command(
-    short_help="Measure what flightlog costs a command.", context_settings={"allow_interspersed_args": False}
-)
+class OfBoth(click.Command):
+    """A command whose arguments are runs; what stands behind `--` is a command to be measured."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Set aside what stands behind `--`."""
+        if "--" in args:
+            at = args.index("--")
+            args, ctx.meta["command"] = args[:at], tuple(args[at + 1 :])
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=OfBoth, short_help="Show what flightlog costs a run, or a command.")
 @click.option("--rounds", type=click.IntRange(3, 1000), default=10, show_default=True, help="How many pairs, at most.")
 @click.option(
     "--seconds", type=click.FloatRange(1.0), default=600.0, show_default=True, help="Begin no pair after so long."
@@ -49,21 +60,47 @@ SHIPPED_SECONDS = 30.0  # at most, for an agent to ship what was recorded: its w
 )
 @click.option("-o", "--output", "form", type=click.Choice(["short", "json"]), default="short", help="How to print it.")
 @output.color_option
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@runs_argument
+@click.pass_context
 def overhead(
-    rounds: int, seconds: float, limit: float, pipeline: str, form: str, color: str, command: tuple[str, ...]
+    ctx: click.Context,
+    selectors: tuple[str, ...],
+    rounds: int,
+    seconds: float,
+    limit: float,
+    pipeline: str,
+    form: str,
+    color: str,
 ) -> None:
-    """Run COMMAND with flightlog and without, in turn, and tell the ratio with its confidence interval.
+    """Show what flightlog has cost RUN; or run the command behind -- with and without it, in turn, and tell the ratio with its confidence interval.
 
-    COMMAND is executed two times in each round, and twice more at the beginning: it must do the same work each time. Its output goes nowhere.
+    The command is executed two times in each round, and twice more at the beginning: it must do the same work each time. Its output goes nowhere.
     Exit 0 when the whole interval lies below the limit, else 1.
 
     \b
     Examples:
+      flightlog overhead orders
       flightlog overhead -- python pipeline.py
       flightlog overhead --rounds 30 --limit 1 -- ./load.sh --dry-run
       flightlog overhead -o json -- python pipeline.py | jq .wall.high
     """
+    command = ctx.meta.get("command", ())
+    if bool(command) == bool(selectors):
+        raise UsageError(
+            "which run, or which command?", "flightlog overhead PIPELINE, or flightlog overhead -- COMMAND"
+        )
+    if selectors:
+        from .overhead_run import show_runs
+
+        show_runs(selectors, form, color)
+        return
+    _measure(command, rounds, seconds, limit, pipeline, form, color)
+
+
+def _measure(
+    command: tuple[str, ...], rounds: int, seconds: float, limit: float, pipeline: str, form: str, color: str
+) -> None:
+    """Measure, print, and exit."""
     from ..ops import background
     from ..ops.pairs import Bench
     from ..ops.ratio import BELOW, of_pairs

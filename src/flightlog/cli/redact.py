@@ -77,7 +77,7 @@ def _list(config: str, chosen: settings.Redact, output: str) -> None:
     entries: list[dict[str, Any]] = [
         {"rule": rule, "finds": finds, "from": "built in"} for rule, finds in rules.listing()
     ]
-    lines = reader.read(config) if config else {}
+    lines = reader.read(config, ("logging",)) if config else {}
     for kind, rule, items in (
         ("keys", "key", chosen.keys),
         ("allow", "key-allowed", chosen.allow),

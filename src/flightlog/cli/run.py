@@ -16,6 +16,7 @@ import click
 
 from .. import identity
 from ..config import compiled, switch
+from ..config.gate import Gate
 from ..errors import UsageError
 from ..process import launch
 from ..process.spec import RunSpec
@@ -41,8 +42,12 @@ KEEPER = os.path.join(os.path.dirname(os.path.abspath(launch.__file__)), "keeper
     "--pty", is_flag=True, help="Let COMMAND write to a terminal: it shows colours, bars, and lines as they come."
 )
 @click.option("--record", hidden=True, default="", help="Write how it ended into this file; for who measures.")
+@click.option("--resume", metavar="RUN", default="", help="Go on with what RUN has left, also on another node.")
+@click.option("-y", "--yes", is_flag=True, help="With --resume: although RUN may still go on elsewhere.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(pipeline: str, detach: bool, merge: bool, pty: bool, record: str, command: tuple[str, ...]) -> None:
+def run(
+    pipeline: str, detach: bool, merge: bool, pty: bool, record: str, resume: str, yes: bool, command: tuple[str, ...]
+) -> None:
     """Run COMMAND and record its output, its log records and its end.
 
     The exit status is COMMAND's, also death by a signal. Everything after -- belongs to COMMAND.
@@ -54,12 +59,13 @@ def run(pipeline: str, detach: bool, merge: bool, pty: bool, record: str, comman
       flightlog run --pty -- rsync -a --info=progress2 a/ b/
       flightlog run --merge -- make 2>/dev/null
       flightlog run -d -- python backfill.py
+      flightlog run --resume orders -- python orders.py
     """
     if pipeline.startswith("-"):
         raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog run --pipeline NAME -- COMMAND")
     if detach:
-        if merge or pty:
-            raise UsageError("--detach goes with neither --merge nor --pty", "flightlog run -d -- COMMAND")
+        if merge or pty or resume:
+            raise UsageError("--detach goes with none of --merge, --pty, --resume", "flightlog run -d -- COMMAND")
         from .start import detach as apart
 
         apart(list(command), pipeline)
@@ -69,6 +75,13 @@ def run(pipeline: str, detach: bool, merge: bool, pty: bool, record: str, comman
         "pty": "1" if pty else "",
         "record": identity.absolute(record) if record else "",
     }
+    if yes and not resume:
+        raise UsageError("--yes goes with --resume", "flightlog run --resume RUN -- COMMAND")
+    if resume:
+        from .. import wiring
+        from .resuming import begin
+
+        more.update(begin(wiring.fetch_checkpoints, resume, yes))
     start(list(command), pipeline, more)
 
 
@@ -79,6 +92,8 @@ def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = 
             signal.SIGINT, signal.SIG_DFL
         )  # until the keeper is there Ctrl-C ends this as it would end the command
     environment = launch.user_environment()
+    if more and more.get("resume"):  # checkpoints are the pipeline's own memory: monitored or not
+        environment[b"FLIGHTLOG_RESUME"] = more["resume"].encode()
     try:
         keeper = _keeper(command, pipeline, environment, more or {})
         os.execve(sys.executable, keeper, environment)
@@ -89,20 +104,31 @@ def start(command: list[str], pipeline: str = "", more: dict[str, str] | None = 
 
 
 def _keeper(command: list[str], pipeline: str, environment: dict[bytes, bytes], more: dict[str, str]) -> list[str]:
-    """Return the keeper's argument list; with monitoring switched off become the command."""
+    """Return the keeper's argument list; with monitoring switched off, or the pipeline not in the rollout, become the command."""
     config = switch.find_config()
     if not switch.file_enabled(config):
         _become_command(command, environment)
+    spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
+    if not _is_in_rollout(config, spec.pipeline):
+        _become_command(command, environment)
     compile_settings(config)
     ensure_agent()
-    spec = RunSpec(command, pipeline, parent=_parent(), config=config, **more)
     return [sys.executable, "-I", "-S", KEEPER, *spec.to_arguments()]
+
+
+def _is_in_rollout(config: str, pipeline: str) -> bool:
+    """Tell whether *pipeline* is in the rollout. Writes no file unless only YAML can tell."""
+    gate = Gate(compiled.path_for(identity.control_path(config)), config)
+    gate.look()
+    if not gate.rollout.clear:
+        compile_settings(config)
+        gate.look()
+    return gate.admits(pipeline)
 
 
 def _parent() -> str:
     """Return the run around this one, when there is one."""
-    outer = os.environ.get("FLIGHTLOG_RUN", "")
-    return outer if identity.is_ulid(outer) else ""
+    return identity.run_around()
 
 
 def compile_settings(config: str) -> None:

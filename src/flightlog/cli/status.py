@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..query.drops import Drops
+    from ..query.overhead import Cost
+    from ..query.progress import Live
     from ..query.runs import Run
     from .waiting import WaitingRun
 
     LastLine = tuple[str, str, datetime]
 
 BAR = 24
+MOST_LIVE = 20  # stages and bars shown of one run
 _ORDER = {"failed": 0, "lost": 0, "stopping": 1, "starting": 1, "running": 1, "succeeded": 2}
 
 
-def as_json(run: Run, drops: Drops | None = None) -> dict[str, Any]:
+def as_json(run: Run, drops: Drops | None = None, live: Sequence[Live] = ()) -> dict[str, Any]:
     """Return a run as the contract of `-o json` says. Times RFC 3339, UTC."""
     return {
         "v": 1,
@@ -55,6 +58,10 @@ def as_json(run: Run, drops: Drops | None = None) -> dict[str, Any]:
         "attempt": run.attempt,
         "stage": run.stage,
         "progress": run.progress,
+        "stages": [one.as_json() for one in live],
+        "rows": run.data.get("rows"),
+        "git": run.data.get("git"),
+        "params": run.data.get("params"),
         "lines": run.lines,
         "warnings": run.warnings,
         "errors": run.errors,
@@ -100,6 +107,12 @@ def status(selectors: tuple[str, ...], form: str, check: bool, utc: bool, color:
             backlog += room.words(room_now)
             screen = _Screen(output.Paint(color), utc, reading.node, backlog)
             screen.last_line = lambda run: query.last_line(reading.connection, run)
+            if selectors and len(found) <= 5:
+                from ..query.overhead import gather
+                from ..query.progress import live
+
+                screen.live = {run.run: live(reading.connection, run) for run in found}
+                screen.costs = {run.run: gather(reading.connection, run) for run in found}
             screen.dropped, screen.room = dropped, room_now
             if held:
                 spool = waiting(reading).read(held)
@@ -144,6 +157,8 @@ class _Screen:
         dropped: what was dropped, by run, as far as it is known.
         room: how full the spool is, when that is known.
         waiting: what of a run waits in the spool, in words, by run.
+        live: what goes on in a run, by run.
+        costs: what flightlog has cost a run, by run.
     """
 
     def __init__(self, paint: output.Paint, utc: bool, node: str, spool: str) -> None:
@@ -152,13 +167,15 @@ class _Screen:
         self.dropped: dict[str, Drops] = {}
         self.room: dict[str, Any] | None = None
         self.waiting: dict[str, str] = {}
+        self.live: dict[str, list[Live]] = {}
+        self.costs: dict[str, Cost] = {}
 
     def show(self, found: list[Run], chosen: bool, form: str, one: bool) -> None:
         """Show runs: *chosen* ones with all about them when they are few, else as a table, what needs attention first."""
         if not chosen:
             found = sorted(sorted(found, key=lambda run: run.run, reverse=True), key=lambda run: _ORDER[run.state])
         if form == "json":
-            shown = [as_json(run, self.dropped.get(run.run)) for run in found]
+            shown = [as_json(run, self.dropped.get(run.run), self.live.get(run.run, ())) for run in found]
             data = shown[0] if one and len(found) == 1 else {"v": 1, "runs": shown, "spool": self.room}
             output.say(output.json_text(data))
         elif chosen and len(found) <= 5:
@@ -188,7 +205,11 @@ class _Screen:
         certain = f", {run.confidence}" if run.confidence not in (None, "unknown") else ""
         verdict = output.one_line(f"   verdict {run.verdict}{certain}") if run.verdict else ""
         output.say(paint(title, color) + verdict)
-        facts = _facts(run, self._utc) + _losses(self.dropped.get(run.run))
+        facts = (
+            _facts(run, self._utc, self.live.get(run.run, ()))
+            + _losses(self.dropped.get(run.run))
+            + _cost(self.costs.get(run.run))
+        )
         if run.run in self.waiting:
             facts.append(("waits", self.waiting[run.run]))
         last = self.last_line(run.run)
@@ -209,7 +230,7 @@ def _losses(drops: Drops | None) -> list[tuple[str, str]]:
     return facts
 
 
-def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
+def _facts(run: Run, utc: bool, live: Sequence[Live] = ()) -> list[tuple[str, str]]:
     facts = [("run", run.run)]
     if output.brief(run.pipeline) != output.one_line(run.pipeline):
         facts.append(("pipeline", run.pipeline))
@@ -226,10 +247,17 @@ def _facts(run: Run, utc: bool) -> list[tuple[str, str]]:
         facts.append(("parent", run.parent))
     if run.stage:
         facts.append(("stage", run.stage))
-    if run.progress:
+    facts += [("progress", _going(one, run.stage)) for one in live[:MOST_LIVE]]
+    if len(live) > MOST_LIVE:
+        facts.append(("progress", f"and {len(live) - MOST_LIVE} more, see -o json"))
+    if run.progress and not live:
         inside = run.progress.get("stage")
         facts.append(("progress", _bar(run.progress) + (f" in {inside}" if inside not in (None, run.stage) else "")))
     facts.append(("lines", f"{run.lines}, {_count(run.warnings, 'warning')}, {_count(run.errors, 'error')}"))
+    rows = run.data.get("rows")
+    if isinstance(rows, dict):
+        facts.append(("rows", _rows(rows)))
+    facts += _made_of(run)
     error = run.data.get("error")
     if isinstance(error, dict):
         facts.append(("error", f"{error.get('type')}: {error.get('message')}"))
@@ -245,6 +273,13 @@ def _dropped(drops: Drops | None) -> dict[str, Any]:
     return {"dropped": drops.records, "drops": drops.counts, "lost_bytes": drops.lost_bytes}
 
 
+def _cost(cost: Cost | None) -> list[tuple[str, str]]:
+    from .overhead_run import brief
+
+    text = brief(cost) if cost is not None else ""
+    return [("overhead", text)] if text else []
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
@@ -256,6 +291,52 @@ def _used(usage: dict[str, Any]) -> str:
 
     seconds, memory = number("user_s") + number("system_s"), output.size(int(number("max_rss_kb")) * 1024)
     return f"{seconds:.2f} s of CPU time, {memory} of memory at most"
+
+
+def _made_of(run: Run) -> list[tuple[str, str]]:
+    """Return what the run was made of, as far as its SDK said it."""
+    facts = []
+    params, commit = run.data.get("params"), run.data.get("git")
+    if isinstance(params, dict) and params:
+        facts.append(("params", ", ".join(f"{name}={value}" for name, value in params.items())))
+    if isinstance(commit, str):
+        facts.append(("code", f"commit {commit[:12]}, {run.data.get('python') or 'python'}"))
+    if run.attempt > 1:
+        facts.append(("attempt", f"{run.attempt}, the first was {run.origin or 'not told'}"))
+    return facts
+
+
+def _going(one: Live, stage: str | None) -> str:
+    """Return a stage or bar that goes on in one line: bar, percent, done of total, rate, what is left, where."""
+    words = []
+    if one.done or one.total:
+        words.append(_bar({"done": _whole(one.done), "total": None if one.total is None else _whole(one.total)}))
+    words.append(f"for {output.duration(one.elapsed)}")
+    if one.rate is not None:
+        words.append(
+            f"{one.rate:.{0 if one.rate >= 100 else 1 if one.rate >= 1 else 3}f} {one.unit or ''}".rstrip() + "/s"
+        )
+    if one.left.p50 is not None:
+        bound = "" if one.left.p90 is None else f" (P90 {output.duration(one.left.p90)}"
+        if bound and one.left.judged:
+            bound += f", which held {one.left.held} of {one.left.judged} times"
+        words.append(f"{output.duration(one.left.p50)} left" + (bound + ")" if bound else ""))
+    if one.rows:
+        words.append(_rows(one.rows))
+    if one.processes > 1:
+        words.append(f"{one.processes} at once")
+    text = ", ".join(words)
+    if one.bar is not None:
+        text += f" in the bar {output.brief(one.bar)}" if one.bar else " in a bar"
+    return text + (f" in {output.brief(one.stage)}" if one.stage and one.stage != stage else "")
+
+
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else round(number, 3)
+
+
+def _rows(rows: dict[str, Any]) -> str:
+    return f"{_whole(rows.get('read') or 0)} rows read, {_whole(rows.get('written') or 0)} written"
 
 
 def _bar(progress: dict[str, Any]) -> str:

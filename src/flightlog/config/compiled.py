@@ -1,6 +1,6 @@
 """Compiled settings: what config.yml says to processes that cannot read YAML, as JSON beside the control page (DESIGN D13).
 
-    <home>/control/<key>.json     {"v": 1, "config": {"path", "size", "mtime_ns"}, "settings": {"logging": {...}, "metrics": {...}, "hang": {...}}}
+    <home>/control/<key>.json     {"v": 1, "config": {"path", "size", "mtime_ns"}, "settings": {"logging": {...}, "metrics": {...}, "hang": {...}, "rollout": {...}}}
 
 Invariants: 0600, replaced by rename, so that a reader sees an old or a new one, never half of one; written only from a config file that is valid, so
 that a typing error does not take rules away; holds no password and no DSN. `config` says of which state of which file it was made: by that its makers
@@ -15,6 +15,7 @@ import json
 import os
 
 from .. import identity, redact
+from ..records import LEVEL_NUMBERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LOGGER = "flightlog.settings"  # of lines that say that settings do not hold
 MAX_BYTES = 256 << 10
-SECTIONS = frozenset(("logging", "metrics", "hang"))
+SECTIONS = frozenset(("logging", "metrics", "hang", "rollout"))
 UNREADABLE = "cannot be read"
 
 
@@ -121,13 +122,15 @@ class Compiled:
 
     Attributes:
         loaded: whether any were taken.
+        level: the lowest level that is to be recorded; 0: all.
         problem: why they, or some of them, do not hold in this process; empty when nothing is wrong.
     """
 
-    __slots__ = ("_seen", "loaded", "problem")
+    __slots__ = ("_seen", "level", "loaded", "problem")
 
     def __init__(self) -> None:
         self.loaded = False
+        self.level = 0
         self.problem = ""
         self._seen: tuple[object, ...] = ()
 
@@ -152,13 +155,15 @@ class Compiled:
         self.problem = "the settings in %s do not hold: it %s; %s do" % (path, why, instead) if why else ""
         if found is None and (kept or not self.loaded):
             return False
+        logging = (found or {}).get("settings", {}).get("logging")
         try:
-            logging = (found or {}).get("settings", {}).get("logging")
             wrong = redact.configure(logging.get("redact") if isinstance(logging, dict) else logging)
         except Exception as problem:
             wrong = [ascii(problem)]
             redact.configure(None)
         if wrong:
             self.problem = "rules of redaction in %s do not hold here: %s" % (path, "; ".join(wrong))
-        self.loaded = found is not None
+        self.loaded = found is not None and "logging" in found["settings"]
+        name = logging.get("level") if isinstance(logging, dict) else None
+        self.level = LEVEL_NUMBERS.get(name, 0) if isinstance(name, str) else 0
         return True

@@ -1,7 +1,7 @@
 """Compiles config.yml for processes that cannot read YAML; done by the agent, while it runs, and by `flightlog run`, before it starts a command.
 
-Invariants: a file that is not valid changes nothing; one that was compiled in its present state is not read again. Owns: what is handed on: of `logging`, `metrics`
-and `hang` only, so that nothing secret is. Leaves the compiled file to `compiled`, validation to `settings`.
+Invariants: a file that is not valid changes nothing but the rollout, where its text is understood (`rollout_text`); one that was compiled in its present state is
+not read again. Owns: what is handed on: of `logging`, `metrics`, `hang` and `monitoring.rollout` only, so that nothing secret is. Leaves the compiled file to `compiled`, validation to `settings`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import identity, redact
 from ..errors import ConfigError
-from . import compiled, settings
+from . import compiled, rollout, rollout_text, settings
 from .patterns import literal_of
 
 
@@ -25,10 +25,34 @@ def refresh(config: str) -> dict[str, Any] | None:
     if compiled.is_current(path, config):
         return None
     state = compiled.state_of(config)  # before it is read: a change in between is found the next time
-    made = handed_on(settings.load(state["path"]))
+    try:
+        made = handed_on(settings.load(state["path"]))
+    except ConfigError:
+        _refresh_rollout(state["path"], path)
+        raise
     identity.make_home(identity.home())
     compiled.write(path, state, made)
     return made
+
+
+def _refresh_rollout(config: str, path: str) -> None:
+    """Hand on what a file that is not valid says of the rollout: who is told to keep out has to. What was compiled before stays, and stays old."""
+    try:
+        text = identity.read_plain(config).decode("utf-8-sig", "replace")
+    except (OSError, ValueError):
+        return
+    before = compiled.read(path)
+    said = (before or {}).get("settings", {}).get("rollout")
+    found = rollout_text.find(text) or rollout.EVERYBODY
+    if not found.clear:
+        return
+    data = rollout.to_data(found)
+    if data != (said or rollout.to_data(rollout.EVERYBODY)):
+        identity.make_home(identity.home())
+        settings_before = dict((before or {}).get("settings", {}), rollout=data)
+        compiled.write(
+            path, (before or {}).get("config") or {"path": config, "size": -2, "mtime_ns": 0}, settings_before
+        )
 
 
 def handed_on(chosen: settings.Settings) -> dict[str, Any]:
@@ -45,6 +69,7 @@ def handed_on(chosen: settings.Settings) -> dict[str, Any]:
             },
         },
         "metrics": {"interval": chosen.metrics.interval},
+        "rollout": rollout.to_data(chosen.monitoring.rollout.rules),
         "hang": {"after": chosen.hang.after, "kill": chosen.hang.kill, "kill_after": chosen.hang.kill_after},
     }
 

@@ -3,8 +3,8 @@
     0 "FLCP" | 4 version u8 | 8 state u8 | 16 heartbeat u64, monotonic ns | 24 owner pid u64 | 32 owner start time u64      4096 bytes
     since version 2:  40 quota | 48 keep free | 56 used | 64 free (bytes) | 72 oldest unshipped, ns since the epoch | 80 block, ms (u64 each)
 
-state: bits 0-1 pressure (0 to 3), bit 2 full, bits 4-6 rollout generation, bit 7 disabled. Zero is the normal case. docs/reference/quota.md
-says it in full. Invariants: written whole at birth, in place afterwards, never truncated, replaced or removed while in use: a mapped file that
+state: bits 0-1 pressure (0 to 3), bit 2 full, bits 4-6 rollout generation (0), bit 7 disabled. Zero is the normal case. docs/reference/quota.md
+says it in full. For a pipeline that is not in the rollout (`gate`) a reader's page says disabled, whatever the owner's does. Invariants: written whole at birth, in place afterwards, never truncated, replaced or removed while in use: a mapped file that
 shrinks would kill its readers. Without an owner's heartbeat readers look at the config file themselves, at most once a second, and at the disk
 when they begin a segment.
 Owns: the layout, both sides. Leaves deciding to the agent and the rules to `quota`. Standard library only.
@@ -20,6 +20,8 @@ from collections import namedtuple
 
 from .. import identity
 from . import quota, switch
+from .compiled import path_for
+from .gate import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,11 +116,16 @@ class ControlReader:
         path: of the page.
         config: the config file whose switch is looked at when nobody beats, or empty.
         spool: the directory whose size is looked at then, or empty.
+        pipeline: whose records they are: not in the rollout means disabled. Empty: nobody's in particular.
+
+    Attributes:
+        pipeline: may be changed; `look` afterwards.
     """
 
     __slots__ = (
         "_config",
         "_enabled",
+        "_gate",
         "_mapped",
         "_measure_at",
         "_path",
@@ -126,14 +133,18 @@ class ControlReader:
         "_quota",
         "_seen",
         "_spool",
+        "_was_owned",
         "page",
+        "pipeline",
     )
 
-    def __init__(self, path: str, config: str, spool: str = "") -> None:
+    def __init__(self, path: str, config: str, spool: str = "", pipeline: str = "") -> None:
         self._path, self._config, self._spool = path, config, spool
+        self.pipeline = pipeline
+        self._gate = Gate(path_for(path), config)
         self._mapped: mmap.mmap | None = None
         self._seen: tuple[object, ...] = ()
-        self._enabled = True
+        self._enabled, self._was_owned = True, False
         self._pressure = self._quota = self._measure_at = 0  # as we find them ourselves, and when to look again
         self.page: Sequence[int] | mmap.mmap = _PAGES[0]
 
@@ -147,15 +158,17 @@ class ControlReader:
                 self._map()
             if self._owned():
                 assert self._mapped is not None
-                self.page = self._mapped
+                self.page = self._mapped if self._is_in(True) else _PAGES[DISABLED]
                 self._pressure = 0
+                self._was_owned = True
                 return
         except (OSError, ValueError):
             pass
         self._look_at_config()
         if self._pressure and time.monotonic_ns() >= self._measure_at:
             self._measure()
-        self.page = _PAGES[DISABLED] if not self._enabled else _PAGES[state_of(self._pressure)]
+        off = not self._enabled or not self._is_in(False)
+        self.page = _PAGES[DISABLED] if off else _PAGES[state_of(self._pressure)]
 
     def measure(self) -> None:
         """Without an owner: see how full spool and disk are. A bounded look; for births of segments, never for each record."""
@@ -187,6 +200,13 @@ class ControlReader:
     def is_owned(self) -> bool:
         """Tell whether somebody beats; `look` first."""
         return self._owned()
+
+    def _is_in(self, owned: bool) -> bool:
+        """Tell whether our pipeline is in the rollout."""
+        if not self.pipeline:
+            return True
+        self._gate.look(owned)
+        return self._gate.admits(self.pipeline)
 
     def _owned(self) -> bool:
         if self._mapped is None:
@@ -220,6 +240,7 @@ class ControlReader:
         except OSError:
             status = None
         seen = (status.st_size, status.st_mtime_ns) if status else (0, 0)
-        if seen != self._seen or self.page is self._mapped:
+        if seen != self._seen or self._was_owned:
+            self._was_owned = False
             self._seen = seen
             self._enabled = switch.file_enabled(self._config)

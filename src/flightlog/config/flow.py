@@ -25,6 +25,8 @@ def values(
 ) -> Iterator[tuple[int, str]]:
     """Yield (position, scalar as written) for each value of a key that is *wanted* in the braces that open at *start*; at last (end, "").
 
+    Of a value in braces or brackets the opening one is what is written.
+
     Args:
         text: the whole text.
         start: where the brace stands.
@@ -46,6 +48,8 @@ def values(
             after_colon = quoted or text[position : position + 1] in ("", " ", "\t", "\n", "\r", "{", "[", '"', "'")
         elif kind == "mark" and written in "{[":
             if opened:
+                if after_colon and key and len(path) < longest and (*path, key) in wanted:
+                    yield token.start(), written
                 path.append(key if after_colon else "")
             opened.append(written)
             key, after_colon, quoted = "" if written == "{" else "[", written == "[", False

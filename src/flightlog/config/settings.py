@@ -1,8 +1,8 @@
-"""Settings: every key of config.yml with its type, default and bounds; docs/reference/configuration.md lists them.
+"""Settings: what config.yml says, as values to be used; docs/reference/configuration.md lists the keys.
 
-Invariants: a wrong value names file, line, key, reason and remedy; a broken file never stops a pipeline or the agent (`load_or_default`), and never
-makes the agent ship to another database than the one it was to name. Owns: keys and their meaning. Leaves single values to `values`, YAML to
-`reader`, the kill switch to `switch`, where connection strings come from to `dsn`.
+Invariants: a wrong value names file, line, key, value, reason and remedy, and all are found in one go (`examine`); a broken file never stops a pipeline or
+the agent (`load_or_default`), and never makes the agent ship to another database than the one it was to name. Owns: what is wrong
+with a file. Leaves sections and defaults to `sections`, keys to `keys`, single values to `values`, YAML to `reader`, the kill switch to `switch`, where connection strings come from to `dsn`.
 """
 
 from __future__ import annotations
@@ -11,206 +11,192 @@ import contextlib
 import difflib
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import reprlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import identity
 from ..errors import ConfigError
 from . import dsn, switch, values
-from .quota import DEFAULT_KEEP_FREE, DEFAULT_QUOTA, Amount
+from .keys import KEYS
+from .sections import SECTIONS, Database, Redact, Settings
 
 if TYPE_CHECKING:
-    from .reader import Value
+    from .reader import Twice, Value
+
+__all__ = ["Database", "Examined", "Problem", "Redact", "Settings", "examine", "load", "load_or_default"]
 
 
-@dataclass(frozen=True)
-class Database:
-    """`database:`.
+class Problem(NamedTuple):
+    """What is wrong, or should be mended.
 
     Attributes:
-        dsn: libpq connection string, empty for the embedded server.
-        dsn_file: a file that holds it instead.
-        tls: `verify-full`, or `insecure-allowed`: whether a server on another machine has to prove that it is the right one.
-        roles: whether agent and reading commands act in the roles of `store.roles` where they may.
-        read_timeout: seconds that one question of a reading command may take.
-        problem: why no database is known although one is configured; empty otherwise. Not a key.
+        path: the file.
+        line: counted from 1; 0 where none can be named.
+        key: dotted, or empty.
+        value: as it stands there, for people; empty where it is not to be shown.
+        reason: `is no whole number`.
+        remedy: what to do.
     """
 
-    dsn: dsn.Dsn = field(default_factory=dsn.Dsn)
-    dsn_file: str = ""
-    tls: str = "verify-full"
-    roles: bool = True
-    read_timeout: float = 5.0
-    problem: str = ""
+    path: str
+    line: int
+    key: str
+    value: str
+    reason: str
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        """The whole in one sentence, without the remedy."""
+        if not self.line:
+            return self.reason
+        value = f" = {self.value}" if self.value else ""
+        return (
+            f"{self.path}:{self.line}: {self.key}{value} {self.reason}"
+            if self.key
+            else f"{self.path}:{self.line}: {self.reason}"
+        )
 
 
-@dataclass(frozen=True)
-class Redact:
-    """`logging.redact:`. What is added to the built-in rules: names of secrets, names that are none, regular expressions."""
+@dataclass
+class Examined:
+    """A config file as it was found.
 
-    enabled: bool = True
-    keys: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LogDatabase:
-    """`logging.database:`. Whether the agent ships into the database."""
-
-    enabled: bool = True
-
-
-@dataclass(frozen=True)
-class LogFiles:
-    """`logging.file:`. Text logs per pipeline; `directory` empty: FLIGHTLOG_HOME/logs; `total`: bytes of all of them together."""
-
-    enabled: bool = False
-    directory: str = ""
-    format: str = "text"
-    when: str = "size"
-    max_bytes: int = 64 << 20
-    backups: int = 10
-    compress: bool = False
-    total: int = 2 << 30
-
-
-@dataclass(frozen=True)
-class Logging:
-    """`logging:`. `level`: empty leaves the programs' own levels alone; `on_full`: seconds that a call may wait for room, 0 sheds at once."""
-
-    level: str = ""
-    redact: Redact = field(default_factory=Redact)
-    database: LogDatabase = field(default_factory=LogDatabase)
-    file: LogFiles = field(default_factory=LogFiles)
-    on_full: float = 0.0
-
-
-@dataclass(frozen=True)
-class Monitoring:
-    """`monitoring:`. `enabled` is the kill switch; the other two are short for `logging.database.enabled`, `logging.file.enabled`."""
-
-    enabled: bool = True
-    database_logging: bool = True
-    file_logging: bool = False
-
-
-@dataclass(frozen=True)
-class AgentSettings:
-    """`agent:`. Rows and bytes of one batch; seconds between looks at an idle spool; idle seconds before a background agent leaves."""
-
-    batch_rows: int = 20_000
-    batch_bytes: int = 8 << 20
-    flush_interval: float = 0.5
-    idle_exit: float = 600.0
-    self_check: int | None = 180
-
-
-@dataclass(frozen=True)
-class Spool:
-    """`spool:`. `quota`: what it may hold; `keep_free`: what it leaves free on its file system; `keep`: seconds that acknowledged segments stay
-    while there is room.
-
-    `path`: in /etc/flightlog/config.yml only, the spool that all users of this machine share (`identity.shared_spool` reads it).
+    Attributes:
+        path: of the file; empty: there is none.
+        settings: what would hold if nothing were wrong: wrong values are passed over.
+        problems: because of which the file is not taken.
+        warnings: what is usable and should be mended.
+        lines: where each key stands that counts.
     """
 
-    quota: Amount = DEFAULT_QUOTA
-    keep_free: Amount = DEFAULT_KEEP_FREE
-    keep: float = 3600.0
-    path: str = ""
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """`metrics:`. Seconds between two records of what a run uses; 0: none."""
-
-    interval: float = 5.0
-
-
-@dataclass(frozen=True)
-class Hang:
-    """`hang:`. Seconds of silence after which a run counts as stalled, 0: never; whether it is ended then, and after how many seconds more."""
-
-    after: float = 600.0
-    kill: bool = False
-    kill_after: float = 60.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All settings."""
-
-    database: Database = field(default_factory=Database)
-    logging: Logging = field(default_factory=Logging)
-    monitoring: Monitoring = field(default_factory=Monitoring)
-    agent: AgentSettings = field(default_factory=AgentSettings)
-    spool: Spool = field(default_factory=Spool)
-    metrics: Metrics = field(default_factory=Metrics)
-    hang: Hang = field(default_factory=Hang)
-    warnings: tuple[str, ...] = ()  # what is usable and should be mended
-
-    @property
-    def to_database(self) -> bool:
-        """Whether records are shipped into the database: off as soon as either key says so."""
-        return self.logging.database.enabled and self.monitoring.database_logging
-
-    @property
-    def to_files(self) -> bool:
-        """Whether text logs are written: on as soon as either key says so."""
-        return self.logging.file.enabled or self.monitoring.file_logging
+    path: str
+    settings: Settings
+    problems: list[Problem]
+    warnings: list[Problem]
+    lines: dict[str, int]
 
 
 def load(path: str | None = None) -> Settings:
     """Return the settings of *path*, by default of the config file that applies here (`switch.find_config`).
 
-    Raises ConfigError for the first thing that is wrong.
+    Raises ConfigError for the first thing that is wrong; its hint says how many others there are.
     """
-    path = _found() if path is None else path
-    chosen: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
-    for key, item in _read(path).items() if path else ():
-        if key.partition(".")[0] not in _SECTIONS:
-            continue  # somebody else's: one config.yml serves many programs
-        if key == "monitoring" and item.value not in ({}, None):
+    found = examine(_found() if path is None else path)
+    if found.problems:
+        first, more = found.problems[0], len(found.problems) - 1
+        others = f"; {more} more: flightlog config check" if more else ""
+        raise ConfigError(first.message, first.remedy + others)
+    return found.settings
+
+
+def examine(path: str) -> Examined:
+    """Look at all of a config file. Raises nothing for what is wrong with it. Bounded work, whatever it holds."""
+    twice: list[Twice] = []
+    return _Examination(path, _read(path, twice) if path else {}).result(twice)
+
+
+class _Examination:
+    """The steps of `examine`."""
+
+    def __init__(self, path: str, lines: dict[str, Value] | ConfigError) -> None:
+        self._path = path
+        self._problems: list[Problem] = []
+        self._warnings: list[Problem] = []
+        self._chosen: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        self._lines: dict[str, int] = {}
+        if isinstance(lines, ConfigError):
+            self._problems.append(_of_error(path, lines))
+            lines = {}
+        for key, item in lines.items():
+            self._take(key, item)
+
+    def _take(self, key: str, item: Value) -> None:
+        if key.partition(".")[0] not in SECTIONS:  # somebody else's: one config.yml serves many programs
+            near = difflib.get_close_matches(key.lower(), [name for name in SECTIONS if "." not in name], 1, 0.8)
+            if near:
+                reason = "is no block of flightlog's: it is left alone"
+                self._warn(key, item, reason, f"did you mean {near[0]}?")
+            return
+        if key == "monitoring" and isinstance(item.value, (bool, int, str)):
             with contextlib.suppress(ValueError):  # `monitoring: false`
-                chosen["monitoring"]["enabled"] = values.truth(item.value)
-                continue
-        if key in _SECTIONS:
+                self._chosen["monitoring"]["enabled"] = values.truth(item.value)
+                self._lines["monitoring.enabled"] = item.line
+                return
+        if key in SECTIONS:
             if item.value not in ({}, None):
-                raise _wrong(path, key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
-            continue
+                self._wrong(key, item, "is a section", f"write its keys below `{key.rpartition('.')[2]}:`")
+            return
+        known = KEYS.get(key)
+        if known is None:
+            self._wrong(key, item, "is no setting", _did_you_mean(key))
+            return
         section, _, name = key.rpartition(".")
-        check = _KEYS.get(key)
-        if check is None:
-            near = difflib.get_close_matches(key, _KEYS, 1)
-            remedy = f"did you mean {near[0]}?" if near else "docs/reference/configuration.md lists the keys"
-            raise _wrong(path, key, item, "is no setting", remedy)
         try:
-            chosen[section][name] = check(item.value)
+            if item.value == {}:
+                raise ValueError("is a block of its own")
+            if isinstance(item.value, (list, tuple, set)) and not known.kind.name.startswith("list"):
+                raise ValueError("is a list")  # which may be larger than it looks: aliases
+            self._chosen[section][name] = known.kind.check(item.value)
+            self._lines[key] = item.line
         except values.WrongItem as problem:
-            at = item._replace(
-                value=problem.item, line=(item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
+            at = (item.items or (item.line,))[min(problem.index, len(item.items) - 1)]
+            self._wrong(key, item._replace(value=problem.item, line=at), str(problem), _wanted(key))
+        except (ValueError, OverflowError) as problem:
+            self._wrong(key, item, str(problem), _wanted(key))
+
+    def result(self, twice: list[Twice]) -> Examined:
+        path = self._path
+        for key, first, line in twice:
+            if key.partition(".")[0] in SECTIONS:
+                reason = f"stands in line {first} already: this one counts"
+                self._warnings.append(Problem(path, line, key, "", reason, "keep one of them"))
+        obeyed = switch.file_enabled(path)
+        if not obeyed:
+            self._chosen["monitoring"]["enabled"] = False
+        database = self._database(self._chosen.pop("database"))
+        if obeyed and not self._chosen["monitoring"].get("enabled", True):
+            reason = f"{path}: monitoring is switched off in a way that nobody obeys, by an alias or a `?`"
+            self._warnings.append(
+                Problem(path, 0, "monitoring.enabled", "", reason, "write `enabled: false` below `monitoring:`")
             )
-            raise _wrong(path, key, at, str(problem), "docs/reference/configuration.md says what it takes") from problem
-        except ValueError as problem:
-            raise _wrong(
-                path, key, item, str(problem), "docs/reference/configuration.md says what it takes"
-            ) from problem
-    obeyed = switch.file_enabled(path)
-    if not obeyed:
-        chosen["monitoring"]["enabled"] = False
-    database, warnings = _database(path, chosen.pop("database"))
-    if obeyed and not chosen["monitoring"].get("enabled", True):
-        remedy = "write `enabled: false` below `monitoring:`"
-        warnings += (
-            f"{path}: monitoring is switched off in a way that nobody obeys, by an alias or a `?` (try: {remedy})",
-        )
-    made: dict[str, Any] = {}
-    for section, make in _SECTIONS.items():  # those inside others come first
-        if section in chosen:
-            outer, _, name = section.rpartition(".")
-            (chosen[outer] if outer else made)[name] = make(**chosen[section])
-    return Settings(database=database, warnings=warnings, **made)
+        made: dict[str, Any] = {}
+        for section, make in SECTIONS.items():  # those inside others come first
+            if section in self._chosen:
+                outer, _, name = section.rpartition(".")
+                (self._chosen[outer] if outer else made)[name] = make(**self._chosen[section])
+        warnings = tuple(f"{one.message} (try: {one.remedy})" for one in self._warnings)
+        settings = Settings(database=database, warnings=warnings, **made)
+        return Examined(path, settings, self._problems, self._warnings, self._lines)
+
+    def _database(self, given: dict[str, Any]) -> Database:
+        """Return the section with the connection string that applies."""
+        path = self._path
+        inline, named_file = given.pop("dsn", ""), given.get("dsn_file", "")
+        text = ""
+        try:
+            text = dsn.from_environment()
+            if not text and inline and named_file:
+                raise ConfigError(f"{path}: database.dsn and database.dsn_file are both given", "keep one of them")
+            if not text and named_file:
+                text = dsn.read_file(os.path.join(os.path.dirname(path), named_file), "database.dsn_file")
+        except ConfigError as problem:
+            self._problems.append(Problem(path, 0, "", "", problem.message, problem.hint))
+        if inline and dsn.has_password(inline):
+            who = dsn.seen_by(os.stat(path))
+            if who:
+                remedy = f"chmod 640 {path}, or move the connection string to a file of its own: database.dsn_file"
+                reason = f"{path} holds a password and can be read by {who}"
+                self._warnings.append(Problem(path, 0, "database.dsn", "", reason, remedy))
+        given["dsn"] = dsn.Dsn(text or inline, given.get("tls") == "insecure-allowed")
+        return Database(**given)
+
+    def _wrong(self, key: str, item: Value, reason: str, remedy: str) -> None:
+        self._problems.append(Problem(self._path, item.line, key, _shown(key, item.value), reason, remedy))
+
+    def _warn(self, key: str, item: Value, reason: str, remedy: str) -> None:
+        self._warnings.append(Problem(self._path, item.line, key, "", reason, remedy))
 
 
 def _found() -> str:
@@ -244,90 +230,50 @@ def load_or_default(path: str | None = None) -> tuple[Settings, ConfigError | No
         return Settings(database=Database(problem=problem.message if meant else "")), problem
 
 
-def _database(path: str, given: dict[str, Any]) -> tuple[Database, tuple[str, ...]]:
-    """Return the section with the connection string that applies, and warnings. Raises ConfigError."""
-    warnings: tuple[str, ...] = ()
-    inline, named_file = given.pop("dsn", ""), given.get("dsn_file", "")
-    text = dsn.from_environment()
-    if not text and inline and named_file:
-        raise ConfigError(f"{path}: database.dsn and database.dsn_file are both given", "keep one of them")
-    if not text and named_file:
-        text = dsn.read_file(os.path.join(os.path.dirname(path), named_file), "database.dsn_file")
-    if inline and dsn.has_password(inline):
-        who = dsn.seen_by(os.stat(path))
-        if who:
-            remedy = f"chmod 640 {path}, or move the connection string to a file of its own: database.dsn_file"
-            warnings = (f"{path} holds a password and can be read by {who} (try: {remedy})",)
-    given["dsn"] = dsn.Dsn(text or inline, given.get("tls") == "insecure-allowed")
-    return Database(**given), warnings
-
-
 def _names_a_database(path: str) -> bool:
     """Tell whether a file that is no config file was to name a database."""
     try:
-        return re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", identity.read_plain(path)) is not None
+        text = identity.read_plain(path, switch.MAX_BYTES + 1)
+        return len(text) > switch.MAX_BYTES or re.search(rb"\bdsn(_file)?[\"']?[ \t]*:", text) is not None
     except (OSError, ValueError):
         return os.path.exists(path)
 
 
-def _read(path: str) -> dict[str, Value]:
+def _read(path: str, twice: list[Twice]) -> dict[str, Value] | ConfigError:
     from .reader import read  # YAML is loaded only where there is a file
 
-    return read(path)
+    try:
+        return read(path, [name for name in SECTIONS if "." not in name], twice)
+    except ConfigError as problem:
+        return problem
 
 
-def _wrong(path: str, key: str, item: Value, reason: str, remedy: str) -> ConfigError:
-    shown = "" if item.value in ({}, None) or "dsn" in key else f" = {item.value!r}"
-    return ConfigError(f"{path}:{item.line}: {key}{shown} {reason}", remedy)
+_REPR = reprlib.Repr()  # an alias can make a small file large
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxstring, _REPR.maxother = 2, 4, 100, 100
 
 
-_SECTIONS: dict[str, Callable[..., Any]] = {
-    "database": Database,
-    "logging.database": LogDatabase,
-    "logging.file": LogFiles,
-    "logging.redact": Redact,
-    "logging": Logging,
-    "monitoring": Monitoring,
-    "agent": AgentSettings,
-    "spool": Spool,
-    "metrics": Metrics,
-    "hang": Hang,
-}
-_KEYS: dict[str, Callable[[Any], Any]] = {
-    "database.dsn": values.text,
-    "database.dsn_file": values.text,
-    "database.tls": values.one_of("verify-full", "insecure-allowed"),
-    "database.roles": values.truth,
-    "database.read_timeout": values.span(0.1, 86400),
-    "logging.level": values.level,
-    "logging.redact.enabled": values.truth,
-    "logging.redact.keys": values.list_of(values.name, 100),
-    "logging.redact.allow": values.list_of(values.name, 100),
-    "logging.redact.patterns": values.list_of(values.pattern, 32),
-    "logging.database.enabled": values.truth,
-    "logging.file.enabled": values.truth,
-    "logging.file.directory": values.directory,
-    "logging.file.format": values.one_of("text", "jsonl"),
-    "logging.file.when": values.one_of("size", "day"),
-    "logging.file.max_bytes": values.size(4 << 10, 1 << 40),
-    "logging.file.backups": values.number(0, 100_000),
-    "logging.file.compress": values.truth,
-    "logging.file.total": values.size(16 << 20, 1 << 50),
-    "logging.on_full": values.on_full,
-    "monitoring.enabled": values.truth,
-    "monitoring.database_logging": values.truth,
-    "monitoring.file_logging": values.truth,
-    "agent.batch_rows": values.number(1, 1_000_000),
-    "agent.batch_bytes": values.size(64 << 10, 1 << 30),
-    "agent.flush_interval": values.span(0.01, 60),
-    "agent.idle_exit": values.span(1, 10 * 365 * 86400),
-    "agent.self_check": values.hour,
-    "spool.quota": values.amount(10**6, 1 << 50),
-    "spool.keep_free": values.amount(0, 1 << 50),
-    "spool.keep": values.span(0, 365 * 86400),
-    "spool.path": values.spool_path,
-    "metrics.interval": values.span_or_never(1, 3600),
-    "hang.after": values.span_or_never(1, 30 * 86400),
-    "hang.kill": values.truth,
-    "hang.kill_after": values.span(0, 30 * 86400),
-}
+def _of_error(path: str, problem: ConfigError) -> Problem:
+    """Return what the reader could not read, with its line where it named one."""
+    found = re.match(re.escape(path) + r":(\d+): ", problem.message)
+    if found is None:
+        return Problem(path, 0, "", "", problem.message, problem.hint)
+    return Problem(path, int(found.group(1)), "", "", problem.message[found.end() :], problem.hint)
+
+
+def _shown(key: str, value: Any) -> str:
+    """Return a value for people, cut; empty for one that may be a secret."""
+    return "" if value in ({}, None) or "dsn" in key else _REPR.repr(value)
+
+
+def _did_you_mean(key: str) -> str:
+    last = key.rpartition(".")[2].lower()
+    same = [one for one in KEYS if one.rpartition(".")[2] == last]  # the right name in the wrong block
+    near = difflib.get_close_matches(key.lower(), same or KEYS, 1, 0.0 if same else 0.6)
+    return f"did you mean {near[0]}?" if near else "flightlog config explain lists the keys"
+
+
+def _wanted(key: str) -> str:
+    """Return what a key takes, as a remedy."""
+    kind = KEYS[key].kind
+    bounds = f" ({kind.bounds})" if kind.bounds else ""
+    return f"write a {kind.name}{bounds}, for instance {key.rpartition('.')[2]}: {KEYS[key].example}"

@@ -152,7 +152,7 @@ def find_config() -> str:
     """Return the path of the config file that applies here, or an empty string.
 
     FLIGHTLOG_CONFIG, else ./config.yml when it is ours (has a `monitoring:`, `logging:` or `database:` block at its
-    beginning of a line), else the XDG one, else the system's.
+    beginning of a line, or the printed line somewhere), else the XDG one, else the system's.
     """
     chosen = os.environ.get("FLIGHTLOG_CONFIG")
     if chosen:
@@ -174,4 +174,7 @@ def _is_ours(path: str) -> bool:
         return False
     if _OURS.search(text):
         return True
-    return bool(_OPENING.match(text.decode("utf-8-sig", "replace")) and _OURS_INSIDE.search(text))
+    words = text.decode("utf-8-sig", "replace")
+    if _OURS_INSIDE.search(text) and _OPENING.match(words):
+        return True
+    return b"monitoring:" in text and enabled(words) is not None  # the printed line, glued to what was the last one

@@ -1,6 +1,6 @@
 """What one value of config.yml may be: each check returns the value as it is used, or raises ValueError with the reason, "is no ...".
 
-Owns: types and bounds of single values. Leaves which key takes which, file and line to `settings`.
+Owns: types and bounds of single values. Leaves which key takes which to `keys`, how they are written to `written`, file and line to `settings`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from . import switch
 from .quota import Amount
+from .rollout import MAX_PATTERN
 
 _SIZES = {
     "": 1,
@@ -130,6 +131,22 @@ def directory(value: Any) -> str:
     return os.path.normpath(path) if path else ""
 
 
+def glob(text: str) -> None:
+    """Check a pattern for names of pipelines."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if len(text) > MAX_PATTERN:
+        raise ValueError(f"is longer than {MAX_PATTERN} characters")
+
+
+def percent(value: Any) -> float:
+    """Check a percentage, with or without its sign."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%?\s*", str(value))
+    if found is None or isinstance(value, bool):
+        raise ValueError("is not a percentage such as 25 or 12.5%")
+    return _bounded(float(found.group(1)), 0, 100)
+
+
 def number(low: int, high: int) -> Callable[[Any], int]:
     """Check a whole number."""
 
@@ -208,12 +225,19 @@ def span_or_never(low: float, high: float) -> Callable[[Any], float]:
 
 def _measured(value: Any, units: dict[str, Any], wanted: str) -> float:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(value))
-    if found is None or isinstance(value, bool) or found.group(2).lower() not in units:
+    if found is None or isinstance(value, bool):
         raise ValueError(f"is not {wanted}")
+    if found.group(2).lower() not in units:
+        raise ValueError(f"is not {wanted}: the units are {', '.join(unit for unit in units if unit)}")
     return float(found.group(1)) * float(units[found.group(2).lower()])
 
 
 def _bounded(value: float, low: float, high: float) -> float:
     if not low <= value <= high:
-        raise ValueError(f"is not between {low:g} and {high:g}")
+        raise ValueError(f"is not between {_plainly(low)} and {_plainly(high)}")
     return value
+
+
+def _plainly(value: float) -> str:
+    """Return a bound in digits."""
+    return str(int(value)) if value == int(value) else f"{value:g}"

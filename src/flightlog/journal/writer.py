@@ -82,6 +82,12 @@ class Writer:
         return self._current().writer
 
     @property
+    def numbered(self) -> int:
+        """How many records this writer id has given a number so far, those that were then dropped included; about a microsecond."""
+        counter: Any = self._current().next
+        return int(repr(counter.__self__)[6:-1]) - 1  # "count(17)": what itertools.count tells on every Python
+
+    @property
     def dropped(self) -> dict[str, int]:
         """How many records were dropped so far in this process, by "LEVEL/reason"."""
         return self._state.drops.totals

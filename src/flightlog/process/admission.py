@@ -1,4 +1,4 @@
-"""What the captures of a run may take: kill switch, pressure, waiting for room; and saying what was not kept.
+"""What the captures of a run may take: kill switch and rollout, pressure, waiting for room; and saying what was not kept.
 
 At pressure 3 standard output (and both streams, where they are one) goes to the console only, when the spool is full standard error as well. With
 `on_full: block` the pipe is left alone first, so that the command waits for room as it would for a slow reader, at most for the timeout.
@@ -33,7 +33,7 @@ class Admission:
 
     def __init__(self, setup: Setup, told: report.Report) -> None:
         self._report = told
-        self._control = ControlReader(setup.control_page, setup.spec.config, setup.spool)
+        self._control = ControlReader(setup.control_page, setup.spec.config, setup.spool, setup.spec.pipeline)
         self._patience = Patience()
         self._look_at = self._tell_at = 0.0
         self._numbers: list[int] = []

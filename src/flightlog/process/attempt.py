@@ -14,7 +14,7 @@ import sys
 import time
 
 from .. import identity
-from ..config import switch
+from ..config.gate import is_monitored
 from ..journal import evidence as notes
 from . import evidence, family, launch, outfile, pidfd, signals
 from .family import DETACHED, MARK
@@ -129,7 +129,7 @@ class Starter:
         """Begin attempt *number*; *known* is called with it before anything is executed. Raises OSError when nothing could be begun."""
         program, one = self._program, Attempt()
         command = program.command
-        recorded = program.recorded and switch.file_enabled(program.config)
+        recorded = program.recorded and is_monitored(program.config, program.pipeline)
         if recorded:
             record = self._folder.file("record.json")
             try:

@@ -127,7 +127,10 @@ class Death:
         kinds: dict[str, list[dict[str, Any]]] = {}
         for note in found["notes"]:
             kinds.setdefault("fault" if note["kind"] in notes.FAULTS else note["kind"], []).append(note)
-        data: dict[str, Any] = {"clean": any(note.get("pid") == child for note in kinds.get("clean", []))}
+        clean = [note for note in kinds.get("clean", []) if note.get("pid") == child]
+        data: dict[str, Any] = {"clean": bool(clean)}
+        if clean and clean[-1].get("cost"):
+            data["cost"] = clean[-1]["cost"]
         for kind, name in (("fault", "faults"), ("stop", "stops"), ("stall", "stalls"), ("signal", "signals")):
             if kinds.get(kind):
                 data[name] = kinds[kind][: notes.MAX_KEPT]

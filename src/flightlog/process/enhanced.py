@@ -7,8 +7,6 @@ Owns: what makes an attempt a run. Leaves the rest to `controller` and the keepe
 
 from __future__ import annotations
 
-import os
-
 from .. import identity
 from ..config import switch
 from .controller import ProcessController
@@ -42,7 +40,6 @@ class EnhancedProcessController(ProcessController):
         self._prepare = prepare
 
     def _recording(self, name: str) -> dict[str, Any]:
-        outer = os.environ.get("FLIGHTLOG_RUN", "")
         try:
             if self._prepare is not None:
                 self._prepare(self._config)
@@ -51,6 +48,6 @@ class EnhancedProcessController(ProcessController):
         return {
             "recorded": True,
             "pipeline": name,
-            "parent": outer if identity.is_ulid(outer) else "",
+            "parent": identity.run_around(),
             "config": self._config,
         }

@@ -98,6 +98,7 @@ def child_environment(setup: Setup) -> dict[bytes, bytes]:
         "FLIGHTLOG_CONFIG": setup.spec.config,
         "FLIGHTLOG_CAPTURE": ",".join(pipes),
         "FLIGHTLOG_NODE": setup.node,
+        "FLIGHTLOG_RESUME": setup.spec.resume,
         "FLIGHTLOG_KEEPER": "%d:%d" % (setup.keeper, setup.keeper_start),
         evidence.VARIABLE: evidence.path_of(setup.spool, setup.spec.run) if setup.evidence >= 0 else "",
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LAUNCHERS = frozenset(("env", "nice", "nohup", "time", "stdbuf", "ionice", "setsid", "sudo"))
 _VALUE_OPTIONS = frozenset(("-W", "-X", "--check-hash-based-pycs"))  # of Python: the next argument is theirs
-OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record", "merge", "pty")
+OPTIONS = ("run", "pipeline", "parent", "config", "named", "attempt", "origin", "record", "merge", "pty", "resume")
 
 
 class RunSpec:
@@ -32,6 +32,7 @@ class RunSpec:
         origin: the run that was the first try, or empty.
         merge: `1` when both streams are to go through one pipe, to where standard output goes; or empty.
         pty: `1` when both streams are to be a terminal; or empty.
+        resume: origin of the run that it goes on with, or empty.
         record: absolute path of the file that says how the run ended, for whoever keeps the process running; or empty.
     """
 
@@ -46,6 +47,7 @@ class RunSpec:
         "pipeline",
         "pty",
         "record",
+        "resume",
         "run",
     )
 
@@ -62,6 +64,7 @@ class RunSpec:
         record: str = "",
         merge: str = "",
         pty: str = "",
+        resume: str = "",
     ) -> None:
         self.command = list(command)
         self.named = ("1" if pipeline else "") if named is None else named
@@ -74,6 +77,7 @@ class RunSpec:
         self.record = record
         self.merge = merge
         self.pty = pty
+        self.resume = resume
 
     def to_arguments(self) -> list[str]:
         """Return the keeper's arguments for this order."""

@@ -1,7 +1,7 @@
-"""What a run's processes used, as series: per name what it was at least, on average, at the 95th percentile and at most, and how it went.
+"""What a run's processes used, and what the pipeline says of itself by `run.metric`, as series: per name what it was at least, on average, at the 95th percentile and at most, and how it went.
 
 A counter (`cpu_s`, `read_b` ...) is given as what it grew by per second, with its total. Owns: these shapes. Leaves where numbers come from to the
-shim (`process.sampler`), SQL to `queries/metrics.sql`.
+shim (`process.sampler`) and to `sdk.figures`, SQL to `queries/metrics.sql`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Series:
         name, kind: `gauge` or `counter`; all figures of a counter are per second.
         count: how many values there are.
         least, mean, p95, most: of them; None when there are none.
-        total: the last value as it was recorded.
+        total: the last value as it was recorded; of a counter that several processes or stages count, the sum.
+        unit: what the pipeline says it is counted in.
         points: (begin of a step, average in it), in order of time; steps without a value are absent.
     """
 
@@ -38,6 +39,7 @@ class Series:
     p95: float | None
     most: float | None
     total: float
+    unit: str | None = None
     points: list[tuple[datetime.datetime, float]] = field(default_factory=list)
 
 

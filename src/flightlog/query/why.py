@@ -121,6 +121,8 @@ def _changed(before: runs.Run, run: runs.Run) -> list[tuple[str, str, str]]:
         ("node", before.node, run.node),
         ("params", before.data.get("params"), run.data.get("params")),
         ("git", before.data.get("git"), run.data.get("git")),
+        ("installed packages", before.data.get("deps"), run.data.get("deps")),
+        ("python", before.data.get("python"), run.data.get("python")),
         (
             "warnings",
             before.warnings,

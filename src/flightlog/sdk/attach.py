@@ -10,7 +10,7 @@ import atexit
 from ..records import LEVEL_NUMBERS
 from .recorder import recorder
 
-_installed = False
+_installed = _ends = False
 
 
 def init(pipeline: str = "", level: int | str | None = None) -> None:
@@ -47,7 +47,15 @@ def install() -> None:
 
     recorder.also = crash.check
     resignal.register()
-    atexit.register(recorder.close)  # before the others, so that it is called after them
+    end_at_exit()  # before the others, so that it is called after them
     hooks.install()
     uncaught.install()
     ending.install()
+
+
+def end_at_exit() -> None:
+    """Have the process's own run end when the process does. Idempotent."""
+    global _ends
+    if not _ends:
+        _ends = True
+        atexit.register(recorder.close)

@@ -1,7 +1,7 @@
 """Where in a run we are: the scope that every record carries.
 
 Owns: the scope object, the context variable, and the scope of threads that inherited none. A scope is immutable; entering a
-run or stage makes a new one. Leaves making runs to `sdk.run`.
+run or stage makes a new one. Leaves making runs to `sdk.run`, handing scopes to threads and processes to `sdk.carry`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,12 @@ import contextvars
 from json.encoder import encode_basestring_ascii as quote
 
 from . import redact
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextvars import Token
+
+ATTRIBUTE = "_flightlog_scope"  # of what is handed to another thread or process: the scope, or its line of text
 
 
 class Scope:
@@ -36,3 +42,25 @@ class Scope:
 
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("flightlog_scope", default=None)
+
+
+def leave(token: Token[Scope | None] | None, outer: Scope | None) -> None:
+    """Go back to where we were when *token* was made, which is *outer*. Never raises.
+
+    A token is worth nothing in another context than its own (a generator that somebody else goes on with), nor a second time.
+    """
+    if token is None:
+        return
+    try:
+        current.reset(token)
+    except (ValueError, RuntimeError):
+        current.set(outer)
+
+
+def within(outer: Scope | None) -> Scope | None:
+    """Return where something new begins that belongs into *outer*: where we are, if that is inside of it, else *outer* itself."""
+    here = current.get()
+    if outer is None or here is None or here.run != outer.run:
+        return outer or here
+    inside = not outer.stage or here.stage == outer.stage or here.stage.startswith(outer.stage + "/")
+    return here if inside else outer

@@ -43,7 +43,7 @@ def _at_exit() -> None:
             os.environ.get("FLIGHTLOG_RUN", ""),
             os.getpid(),
         ):
-            evidence.note(faults.evidence, "clean")
+            evidence.note(faults.evidence, "clean", cost=recorder.costs())
     except Exception:
         recorder.errors += 1
 

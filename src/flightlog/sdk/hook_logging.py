@@ -3,7 +3,8 @@
 Owns: the replacement of `Logger.callHandlers`. It is compiled under logging's own file name, so
 that `findCaller` and other frame walkers see the frames they saw before; when somebody else has replaced it already, theirs is
 wrapped. No handler is added, no level is looked at or changed: what the program would have handed to handlers is recorded.
-A record that a bridge hands on (same message, inside the dispatch of another) is the same record. Leaves marks to `mark_logging`.
+A record that a bridge hands on (same message, inside the dispatch of another, or the same record again) is the same record, also when it was
+refused. Leaves marks and what records carry to `mark_logging`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import threading
 from json.encoder import encode_basestring_ascii as quote
 
 from .. import records
-from ..config.control import STATE
+from ..config.control import DISABLED, STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
 from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
 from . import mark_logging, redact, streams
@@ -25,16 +26,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from types import ModuleType
-    from typing import Any, Dict, Tuple
+    from typing import Any, Callable, Dict, Optional, Tuple
 
-    Event = Tuple[str, Dict[str, Any]]
+    # What another library says of the record that is on its way here: its text (None: the record's own), fields, exception, and the record's
+    # number when it has been journalled (None: it has not).
+    Event = Tuple[Optional[str], Dict[str, Any], Optional[BaseException], Optional[int]]
 
 MAX_SITES = 4096
 _sites: dict[tuple[int, str, int, str], str] = {}
 
 
 class Dispatch(threading.local):
-    """What this thread is dispatching: (message, reference for the mark); the event of a structlog call that is on its way here; and the
+    """What this thread is dispatching: (message, reference); what structlog or `warnings` says of a record that is on its way here; and the
     exception that somebody (`hook_asyncio`) expects to be logged: None again when it was.
     """
 
@@ -44,6 +47,9 @@ class Dispatch(threading.local):
 
 
 dispatch = Dispatch()
+DAGSTER = (
+    "dagster_meta"  # Dagster's handler gives what it handles a new text and logs it again, with this among its fields
+)
 _standard: frozenset[str] = frozenset()
 _standard_count = 0
 _marking = False  # the console is a capture pipe
@@ -82,10 +88,8 @@ _SOURCE = (
 
 def install(logging: ModuleType) -> None:
     """Install into the module *logging*."""
-    global _marking, _standard, _standard_count
-    sample = logging.LogRecord("n", 20, "f", 1, "m", (), None, "fn")
-    _standard = frozenset(vars(sample)) | {"message", "asctime", "exc_text", "taskName"}
-    _standard_count = len(vars(sample))
+    global _marking
+    prepare(logging)
     namespace = logging.__dict__
     original = logging.Logger.callHandlers
     own = getattr(getattr(original, "__code__", None), "co_filename", "") == getattr(logging, "__file__", "")
@@ -110,17 +114,28 @@ def install(logging: ModuleType) -> None:
         mark_logging.install(logging, dispatch)
 
 
+def prepare(logging: ModuleType) -> None:
+    """Learn what a record of *logging* has, and let records carry what is known of them. Enough for `take`; changes nothing that is seen."""
+    global _standard, _standard_count
+    sample = logging.LogRecord("n", 20, "f", 1, "m", (), None, "fn")
+    _standard = frozenset(vars(sample)) | {"message", "asctime", "exc_text", "taskName"}
+    _standard_count = len(vars(sample))
+    mark_logging.carry(logging)
+
+
 def _same_file(function: Any, logging: ModuleType) -> bool:
     name = getattr(getattr(function, "__code__", None), "co_filename", "")
     return os.path.basename(os.path.dirname(name)) == "logging" and os.path.normcase(name) == logging._srcfile
 
 
-def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[str, int] | None] | None:
-    """Journal *record*; return what `dispatch.outer` was before. Never raises."""
+def take(
+    logger: logging.Logger | None, record: logging.LogRecord, form: Callable[[logging.LogRecord], str] | None = None
+) -> tuple[str, tuple[str, int] | None] | None:
+    """Journal *record*, once; return what `dispatch.outer` was before. Never raises. *form* makes another text of it than its message."""
     outer = dispatch.outer
     try:
         now = int(record.created * 1e9)
-        if (now >= recorder.check_at or recorder.page[STATE]) and not recorder.admit(now, record.levelno):
+        if (now >= recorder.check_at or recorder.page[STATE]) and not _admit(record, now):
             return outer
         try:
             message = record.getMessage()
@@ -131,17 +146,16 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
                 message = record.msg
             else:
                 message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
-        if outer is not None and outer[0] == message:
+        if outer is not None and (outer[0] == message or DAGSTER in record.__dict__):
             reference = outer[1]
         else:
             # It may have been journalled before: by another process, or before it was handed on by `logger.handle`.
-            reference = mark_logging.reference(record) if _marking else None
+            reference = mark_logging.reference(record)
             if reference is None:
-                n = _journal(record, message, now)
-                reference = streams.reference(n) if _marking else None
+                n = _journal(record, message if form is None else _formed(form, record, message), now)
+                reference = streams.reference(n) or mark_logging.REFUSED
             dispatch.outer = (message, reference)
-        if _marking:
-            mark_logging.remember(record, reference)
+        mark_logging.remember(record, reference)
     except MISTAKES as problem:
         if STACK_ABORTS and must_rise(problem):
             raise
@@ -150,18 +164,46 @@ def take(logger: logging.Logger, record: logging.LogRecord) -> tuple[str, tuple[
     return outer
 
 
+def _admit(record: logging.LogRecord, now: int) -> bool:
+    """Tell whether *record* may be written. When a bridge hands on what was refused, that is no second record that was refused."""
+    refused = mark_logging.REFUSED
+    try:
+        if mark_logging.known(record, dispatch) == refused:
+            return False
+    except Exception:  # of the program's own getMessage
+        pass
+    if recorder.admit(now, record.levelno):
+        return True
+    if not recorder.page[STATE] & DISABLED:
+        mark_logging.remember(record, refused)
+        try:
+            dispatch.outer = (record.getMessage(), refused)
+        except Exception:
+            pass
+    return False
+
+
+def _formed(form: Callable[[logging.LogRecord], str], record: logging.LogRecord, message: str) -> str:
+    try:
+        return form(record)
+    except Exception:  # of the program's own formatter
+        return message
+
+
 def _journal(record: logging.LogRecord, message: str, now: int) -> int:
     begun = False
     event = dispatch.event
     if event is not None:
         dispatch.event = None  # what a handler logs meanwhile is another record
-        message = event[0]
+        if event[3] is not None:
+            return event[3]
+        message = message if event[0] is None else event[0]
     try:
         key = (record.lineno, record.pathname, record.levelno, record.name)
         site = _sites.get(key) or _new_site(record, key)
         text = quote(redact.text(message if message.isascii() else plain(message)))
         more = ""
-        if event is not None or len(record.__dict__) != _standard_count:
+        if event is not None or len(record.__dict__) != _standard_count or record.stack_info:
             more = fields(_extra(record, event))
             if more:
                 more = ',"x":{%s}' % more[1:]
@@ -169,6 +211,8 @@ def _journal(record: logging.LogRecord, message: str, now: int) -> int:
             more += ',"e":' + encode(records.exception(record.exc_info[1], record.exc_info[2])).decode("ascii")
             if dispatch.expected is record.exc_info[1]:
                 dispatch.expected = None
+        elif event is not None and event[2] is not None:  # structlog has made text of it
+            more += ',"e":' + encode(records.exception(event[2])).decode("ascii")
         name = record.threadName
         where = current.get() or recorder.scope
         data = f'{site},"t":{now}{where.tail}{threads.get(name) or thread(name)},"m":{text}{more}}}'.encode()  # type: ignore[union-attr]
@@ -208,6 +252,8 @@ def _journal_slowly(record: logging.LogRecord, message: object, now: int, event:
         data["e"] = records.exception(record.exc_info[1], record.exc_info[2])
         if dispatch.expected is record.exc_info[1]:
             dispatch.expected = None
+    elif event is not None and event[2] is not None:
+        data["e"] = records.exception(event[2])
     return recorder.writer.append(encode(data), level)
 
 
@@ -226,10 +272,16 @@ def _new_site(record: logging.LogRecord, key: tuple[int, str, int, str]) -> str:
 
 
 def _extra(record: logging.LogRecord, event: Event | None) -> dict[str, Any]:
-    """Return the fields of a record: what structlog bound, or what `extra=` put there."""
-    if event is not None:
-        return event[1]
-    return {str(key): value for key, value in record.__dict__.items() if key not in _standard}
+    """Return the fields of a record: what structlog bound, or what `extra=` put there; and the stack, where it was asked for."""
+    if event is not None and event[0] is not None:
+        found = event[1]
+    else:
+        found = {str(key): value for key, value in record.__dict__.items() if key not in _standard}
+        if event is not None:
+            found.update(event[1])
+    if getattr(record, "stack_info", None):
+        found = dict(found, stack_info=record.stack_info)
+    return found
 
 
 redact.on_change(_sites.clear)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from . import faults, hooks
+from . import faults, hook_carry, hooks
 from .recorder import recorder
 from .uncaught import print_marked
 
@@ -28,6 +28,7 @@ def install(module: ModuleType) -> None:
 
     def _bootstrap(self: Any, *arguments: Any, **named: Any) -> Any:
         hooks.wait_for("traceback", _traceback)
+        hook_carry.enter_process(self)
         code = original(self, *arguments, **named)
         try:
             from . import ending

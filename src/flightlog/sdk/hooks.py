@@ -19,9 +19,22 @@ if TYPE_CHECKING:
 
 
 def _logging(module: ModuleType) -> None:
-    from . import hook_logging
+    from . import hook_logging, hook_warnings
 
     hook_logging.install(module)
+    hook_warnings.install_logging(module)
+
+
+def _warnings(module: ModuleType) -> None:
+    from . import hook_warnings
+
+    hook_warnings.install(module)
+
+
+def _rich_console(module: ModuleType) -> None:
+    from . import hook_consoles
+
+    hook_consoles.install_rich(module)
 
 
 def _structlog_base(module: ModuleType) -> None:
@@ -49,9 +62,10 @@ def _loguru_sinks(module: ModuleType) -> None:
 
 
 def _threading(module: ModuleType) -> None:
-    from . import uncaught
+    from . import hook_threads, uncaught
 
     uncaught.install_threads(module)
+    hook_threads.install_threads(module)
 
 
 def _asyncio(module: ModuleType) -> None:
@@ -72,10 +86,42 @@ def _pool(module: ModuleType) -> None:
     hook_futures.install_pool(module)
 
 
+def _thread_executor(module: ModuleType) -> None:
+    from . import hook_threads
+
+    hook_threads.install_thread_executor(module)
+
+
+def _process_executor(module: ModuleType) -> None:
+    from . import hook_carry
+
+    hook_carry.install_process_executor(module)
+
+
+def _subprocess(module: ModuleType) -> None:
+    from . import hook_carry
+
+    hook_carry.install_subprocess(module)
+
+
+def _tqdm(module: ModuleType) -> None:
+    from . import hook_bars, hook_consoles
+
+    hook_bars.install_tqdm(module)
+    hook_consoles.install_tqdm(module)
+
+
+def _rich(module: ModuleType) -> None:
+    from . import hook_bars
+
+    hook_bars.install_rich(module)
+
+
 def _process(module: ModuleType) -> None:
-    from . import hook_processes
+    from . import hook_carry, hook_processes
 
     hook_processes.install(module)
+    hook_carry.install_process(module)
 
 
 def _popen(module: ModuleType) -> None:
@@ -86,12 +132,19 @@ def _popen(module: ModuleType) -> None:
 
 HOOKS = {
     "logging": _logging,
+    "warnings": _warnings,
     "threading": _threading,
     "asyncio.base_events": _asyncio,
     "concurrent.futures._base": _futures,
+    "concurrent.futures.thread": _thread_executor,
+    "concurrent.futures.process": _process_executor,
+    "subprocess": _subprocess,
     "multiprocessing.pool": _pool,
     "multiprocessing.process": _process,
     "multiprocessing.popen_fork": _popen,
+    "tqdm.std": _tqdm,
+    "rich.console": _rich_console,
+    "rich.progress": _rich,
     "structlog._base": _structlog_base,
     "structlog._output": _structlog_output,
     "loguru._handler": _loguru_handler,

@@ -1,11 +1,13 @@
 """The console's side of the hook into stdlib `logging`: what has been journalled is marked when a handler writes it to a capture pipe.
 
-Owns: the reference that a record carries from the moment it is journalled to the moment it is printed, maybe by another thread or
-process; and the replacement of `StreamHandler.emit`, compiled under logging's own file name and lines, so that what logging prints
-about its own errors stays as it was. Installed in captured processes only.
+Owns: the reference that a record carries from the moment it is journalled, through copies, pickles and queues, by which it is journalled once
+(`carry`); and the replacement of `StreamHandler.emit`, compiled under logging's own file name and lines, so that what logging prints
+about its own errors stays as it was (`install`: in captured processes only).
 """
 
 from __future__ import annotations
+
+import weakref
 
 from . import streams
 
@@ -36,7 +38,11 @@ _SOURCE = (
 """
 )
 
+REFUSED = ("", 0)  # the reference of a record that was not accepted: it is counted, and not to be tried again
 _Record: type | None = None
+_foreign: weakref.WeakKeyDictionary[Any, Reference] = (
+    weakref.WeakKeyDictionary()
+)  # of records of the program's own classes
 
 
 def at_lines_of(original: Any, source: str) -> str:
@@ -46,14 +52,11 @@ def at_lines_of(original: Any, source: str) -> str:
 
 def install(logging: ModuleType, dispatch: Any) -> None:
     """Install into the module *logging*; *dispatch* says what the thread is handing to handlers."""
-    _install_record(logging)
     original = logging.StreamHandler.emit
 
     def mark(handler: Any, stream: Any, record: Any, msg: Any) -> Any:
         try:
-            found = reference(record)
-            if found is None and dispatch.outer is not None and dispatch.outer[0] == record.getMessage():
-                found = dispatch.outer[1]  # a record of the program's own class
+            found = known(record, dispatch)
             if found is not None and type(msg) is str and streams.markable(stream):
                 return streams.prefix(stream, msg + handler.terminator, found) + msg
         except Exception:  # whatever is wrong with it: the handler will say so
@@ -66,8 +69,11 @@ def install(logging: ModuleType, dispatch: Any) -> None:
     logging.StreamHandler.emit = made["emit"]
 
 
-def _install_record(logging: ModuleType) -> None:
+def carry(logging: ModuleType) -> None:
+    """Let records carry their reference, from here on. Idempotent."""
     global _Record
+    if _Record is not None:
+        return
     base = logging.getLogRecordFactory()
     if not isinstance(base, type):
         return
@@ -110,10 +116,26 @@ def remember(record: Any, found: Reference | None) -> None:
     """Let *record* carry the reference under which it was journalled."""
     if _Record is not None and isinstance(record, _Record):
         record._fl_ref = found  # type: ignore[attr-defined]
+    elif found is not None:
+        try:
+            _foreign[record] = found
+        except TypeError:  # a class that cannot be referred to weakly, or has no hash
+            pass
 
 
 def reference(record: Any) -> Reference | None:
     """Return the reference that *record* carries, None when it carries none."""
     if _Record is not None and isinstance(record, _Record):
         return getattr(record, KEY, None)
-    return None
+    try:
+        return _foreign.get(record)
+    except TypeError:
+        return None
+
+
+def known(record: Any, dispatch: Any) -> Reference | None:
+    """Return the reference of *record*: its own, or that of the record inside whose dispatch a bridge made this one with the same message."""
+    found = reference(record)
+    if found is None and dispatch.outer is not None and dispatch.outer[0] == record.getMessage():
+        return dispatch.outer[1]  # type: ignore[no-any-return]
+    return found

@@ -24,11 +24,15 @@ from ..journal.patience import Patience
 from ..journal.writer import Writer
 from . import redact
 from .context import Scope, current
+from .cost import Cost, Timed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import mmap
     from typing import Any, Callable, Sequence
+
+LEVELS_COUNT = 0x08  # a bit of the state that no owner sets
+MEASURE = 1  # as the time of the next look: nothing is to be looked at, but the next record to be measured
 
 
 class Recorder:
@@ -36,15 +40,19 @@ class Recorder:
 
     def __init__(self) -> None:
         self.errors = 0
+        self.least = 0  # the lowest level of a log record that is wanted (`logging.level`)
         self.failed = 0  # records that our own code failed to write and nothing has declared yet
-        self.pipeline = ""
-        self.writer: Writer | None = None
+        self._pipeline = ""
+        self._carried = ""  # the pipeline of who handed a scope to this process
+        self.writer: Writer | Timed | None = None
+        self.cost = Cost()
         self.scope: Scope | None = None
         self.control = ControlReader("", "")
         self.page: Sequence[int] | mmap.mmap = (
             self.control.page
         )  # the control page as of the last look; what records look at
         self.check_at = 0  # ns since the epoch: when `admit` has to look again; 0 = at the next record
+        self._look_at = 0  # when to look again, while `check_at` says that a record is to be measured
         self.implicit = ""  # the run we made for this process, its end is ours to record
         self._unannounced = ""  # the same, while its beginning is not on record
         self._elected: dict[str, Any] = {}  # what several threads may make at once, and one makes for all
@@ -55,6 +63,23 @@ class Recorder:
         self._unheeded = ""
         self._told = ""  # what was recorded of settings that do not hold
 
+    @property
+    def pipeline(self) -> str:
+        """The name this process runs under, as far as somebody gave it one."""
+        return self._pipeline
+
+    @pipeline.setter
+    def pipeline(self, name: str) -> None:
+        if name != self._pipeline:
+            self._pipeline = name
+            self.check_at = 0  # whether it is in the rollout is asked before the next record
+
+    def carried_by(self, pipeline: str) -> None:
+        """A scope of *pipeline* was handed to this process: it is monitored when that is."""
+        if pipeline and pipeline != self._carried:
+            self._carried = pipeline
+            self.check_at = 0
+
     # -- set-up ---------------------------------------------------------------------------------------------------
 
     def after_fork(self) -> None:
@@ -62,6 +87,9 @@ class Recorder:
         self.check_at = self.failed = 0
         self.implicit = self._unannounced = ""
         self._elected.pop("run", None)
+        self.cost = Cost()
+        if type(self.writer) is Timed:
+            self.writer = self.writer.plain
 
     def _start(self) -> None:
         """Find spool, config and run. Creates no file. Threads that are here at the same time find the same."""
@@ -89,7 +117,10 @@ class Recorder:
     def _choose_run(self) -> tuple[Scope, str]:
         """Return a scope, and its run when that is one of our own."""
         run = os.environ.get("FLIGHTLOG_RUN", "")
-        if identity.is_ulid(run) and _keeper_lives():
+        carried = handed_on()
+        if carried is not None:
+            return carried, ""
+        if identity.is_ulid(run) and keeper_lives():
             return Scope(run), ""
         run = identity.new_ulid()
         return Scope(run), run
@@ -130,7 +161,7 @@ class Recorder:
     # -- admission ------------------------------------------------------------------------------------------------
 
     def admit(self, now: int, level: int, kept: bool = False) -> bool:
-        """Tell whether a record of *level* may be written now; also does what is due once a second. Never raises.
+        """Tell whether a log record of *level* may be written now; also does what is due once a second. Never raises.
 
         Blocks only where the configuration says so, see `journal.patience`.
 
@@ -139,11 +170,16 @@ class Recorder:
             level: the record's level.
             kept: it is not to be shed at any pressure.
         """
+        return self.admit_event(now, level, kept, not kept)
+
+    def admit_event(self, now: int, level: int, kept: bool = False, by_level: bool = False) -> bool:
+        """Do what `admit` says for a record of any kind; *by_level*: for one that `logging.level` speaks of. Never raises."""
         try:
+            measured = False
             if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:  # the latter: the clock went back
-                self._look(now)
-            state = self.page[STATE]
-            if state & DISABLED:
+                measured = self._see_to(now)
+            state = self.control.page[STATE]
+            if state & DISABLED or (by_level and level < self.least):
                 return False
             if self._unannounced and self.scope is not None and self.scope.run == self._unannounced:
                 self._announce()
@@ -155,8 +191,10 @@ class Recorder:
                     assert self.writer is not None
                     self.writer.drop(level, PRESSURE, pressure)
                     return False
-                if self.page[STATE] & DISABLED:
+                if self.control.page[STATE] & DISABLED:
                     return False
+            if measured and type(self.writer) is Writer:
+                self.writer = Timed(self.writer, self)
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
@@ -165,16 +203,33 @@ class Recorder:
             return False
         return True
 
+    def _see_to(self, now: int) -> bool:
+        """Look, if it is time to; tell whether the record that comes is to be measured: the next one, or, where few come, this one."""
+        waits = self.check_at == MEASURE
+        if waits and now < self._look_at <= now + LOOK_EVERY_NS:
+            self.check_at = self._look_at
+            return True
+        self._look(now)
+        if not waits:
+            self._look_at, self.check_at = self.check_at, MEASURE
+        return waits
+
     def _look(self, now: int) -> None:
         """Do what is due once a second: see what the owner of the control page says, or the disk where there is none."""
+        if type(self.writer) is Timed:  # the record that was to be measured never came
+            self.writer = self.writer.plain
         if self.writer is None or self.scope is None:
             self._start()
         assert self.writer is not None
         if self.also is not None:
             self.also()
+        self.control.pipeline = self.gated_by()
         self.control.look()
         redact.look(identity.control_path(self._config or ""))
-        self.page = self.control.page
+        self.least = redact.least_level()
+        page = self.control.page
+        # Where levels count `admit` has to see every record: the page that loggers look at is then never zero.
+        self.page = page if not self.least else bytes(STATE) + bytes((page[STATE] | LEVELS_COUNT,))
         self.check_at = now + LOOK_EVERY_NS
         if self.failed > 0:
             self._own_up()
@@ -186,10 +241,15 @@ class Recorder:
         if pressure and self.control.is_owned():
             self.writer.turn(self.writer.rotate_bytes // 8)
 
+    def gated_by(self) -> str:
+        """Return whose place in the rollout counts here: the pipeline's that a keeper runs, or that handed its scope on, for all of its processes; else our own."""
+        supervised = os.environ.get("FLIGHTLOG_PIPELINE", "") if os.environ.get("FLIGHTLOG_RUN") else ""
+        return supervised or self._carried or self._pipeline or program_name()
+
     def _size_segments(self) -> None:
         """Let segments be small where the quota is."""
         quota = self.control.quota
-        if quota != self._quota and self.writer is not None:
+        if quota != self._quota and type(self.writer) is Writer:
             self._quota = quota
             self.writer.rotate_bytes = segment_bytes(quota)
 
@@ -198,7 +258,7 @@ class Recorder:
         now = time.time_ns()
         if now >= self.check_at or self.check_at - now > 10 * LOOK_EVERY_NS:
             self._look(now)
-        state = self.page[STATE]
+        state = self.control.page[STATE]
         return bool(state & DISABLED) or level >= SHED_BELOW[LEVELS[state & PRESSURE_MASK]]
 
     def _own_up(self) -> None:
@@ -214,22 +274,31 @@ class Recorder:
                 raise
             self.errors += 1  # what is still owed is declared at the next look: this record is not to be lost with it
 
-    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> None:
-        """Record an event in *scope* (default: where we are). Durable like any record; never raises."""
+    def event(self, name: str, data: dict[str, Any], scope: Scope | None = None) -> bool:
+        """Record an event in *scope* (default: where we are) and tell whether it was. Durable like any record; never raises."""
         try:
             now = time.time_ns()
             level = records.EVENT_LEVELS.get(name, records.INFO)
-            if not self.admit(now, level, name in records.KEPT_EVENTS):
-                return
+            if not self.admit_event(now, level, name in records.KEPT_EVENTS):
+                return False
             where = scope or current.get() or self.scope
             assert where is not None and self.writer is not None
             payload = encode(records.event(name, where.run, data, where.stage, now))
-            self.writer.append(payload, level, name in records.FINAL_EVENTS)
+            return self.writer.append(payload, level, name in records.FINAL_EVENTS) > 0
         except (*MISTAKES, OSError) as problem:
             if STACK_ABORTS and must_rise(problem):
                 raise
             self.failed += 1
             self.check_at = 0
+            return False
+
+    def numbered(self) -> int:
+        """Return how many records this process has made so far."""
+        return self.writer.numbered if self.writer is not None else 0
+
+    def costs(self, since: int = 0) -> dict[str, int]:
+        """Return what recording has cost this process, see `Cost.figures`; *since*: what `numbered` was when that began."""
+        return self.cost.figures(self.numbered() - since)
 
     def close(self) -> None:
         """End the implicit run and declare drops; at exit of the process. Never raises."""
@@ -239,7 +308,7 @@ class Recorder:
             if self.failed > 0:
                 self._own_up()
             if self.implicit and not self._unannounced and self.page[STATE] & DISABLED == 0:
-                data = {"status": "ok", "by": "sdk"}
+                data = {"status": "ok", "by": "sdk", "cost": self.costs()}
                 self.writer.append(
                     encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True
                 )
@@ -247,6 +316,25 @@ class Recorder:
             self.writer.close()
         except Exception:
             self.errors += 1
+
+
+def keeper_lives() -> bool:
+    """Tell whether the run that FLIGHTLOG_RUN names still goes on: its keeper is told as pid:start time."""
+    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
+    try:
+        pid, start = keeper.split(":")
+        return identity.process_alive(int(pid), int(start))
+    except ValueError:
+        return True
+
+
+def handed_on() -> Scope | None:
+    """Return the scope that another process has handed to this one; what reads it is loaded only where there may be one."""
+    if "FLIGHTLOG_SCOPE" not in os.environ and "multiprocessing.process" not in sys.modules:
+        return None
+    from .carry import inherited
+
+    return inherited()
 
 
 def program_name() -> str:
@@ -279,16 +367,6 @@ def run_data(pipeline: str, kind: str, parent: str = "", **more: object) -> dict
     }  # type: dict[str, Any]
     data.update(more)
     return data
-
-
-def _keeper_lives() -> bool:
-    """Tell whether the run that the environment names still goes on: its keeper is told as pid:start time."""
-    keeper = os.environ.get("FLIGHTLOG_KEEPER", "")
-    try:
-        pid, start = keeper.split(":")
-        return identity.process_alive(int(pid), int(start))
-    except ValueError:
-        return True
 
 
 recorder = Recorder()

@@ -25,6 +25,7 @@ __all__ = [
     "fields",
     "harmless_length",
     "is_secret_key",
+    "least_level",
     "look",
     "on_change",
     "text",
@@ -56,6 +57,11 @@ def look(control_path: str) -> None:
             forget()
         except Exception as problem:  # the others must hear of it
             trouble = "rules of redaction may not hold yet: %s" % ascii(problem)
+
+
+def least_level() -> int:
+    """Return the lowest level of log records that the config file wants, as of the last look; 0: all."""
+    return _compiled.level
 
 
 def unheeded(control_path: str, config: str) -> str:

@@ -155,7 +155,7 @@ def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str
 
     Of a text longer than a record's message the beginning is marked only: the rest is not in the record, it has to be captured.
     """
-    if found is None:
+    if found is None or not found[1]:
         return ""
     try:
         encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -77,6 +77,7 @@ def test_what_the_file_says_is_handed_on(tmp_path, monkeypatch):
             },
         },
         "metrics": {"interval": 5.0},
+        "rollout": {"percent": 100.0, "include": [], "exclude": [], "clear": True},
         "hang": {"after": 600.0, "kill": False, "kill_after": 60.0},
     }
 

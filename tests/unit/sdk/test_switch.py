@@ -294,3 +294,15 @@ def test_a_system_config_that_is_a_fifo_is_not_waited_for(tmp_path, monkeypatch)
     os.mkfifo(tmp_path / "config.yml")
     monkeypatch.setattr(identity, "SYSTEM_CONFIG", str(tmp_path / "config.yml"))
     assert identity.shared_spool() == ""
+
+
+def test_the_printed_line_makes_a_file_ours_wherever_it_was_appended(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLIGHTLOG_CONFIG", raising=False)
+    config = tmp_path / "config.yml"
+    for shell in APPENDS:
+        for before in ("orders:\n  batch: 5\n", "orders:\n  batch: 5", "orders: [\n  'open"):
+            write(config, before)
+            assert find_config() != str(config)
+            write(config, before + APPENDS[shell] % "false")
+            assert find_config() == str(config) and not file_enabled(str(config))

@@ -32,7 +32,7 @@ COPY pipeline_logs (run_id, ts, pos, seq, writer_id, levelno, level, logger, mes
 COPY pipeline_events (run_id, ts, pos, seq, writer_id, node, event, stage, data) FROM STDIN
 
 -- name: copy_metrics
-COPY pipeline_metrics (run_id, ts, pos, seq, writer_id, node, name, kind, value) FROM STDIN
+COPY pipeline_metrics (run_id, ts, pos, seq, writer_id, node, name, kind, value, labels) FROM STDIN
 
 -- name: dead_letter
 INSERT INTO pipeline_dead_letters (writer_id, seq, run_id, node, raw, sqlstate, error)

@@ -1,0 +1,149 @@
+"""A pipeline as there are many: a CSV of a million rows, three stages, progress by row, a checkpoint each 10,000 rows, a log file of its own.
+
+`python pipeline_job.py FOLDER ROWS EVERY`: logs a line each EVERY rows. As it runs today it keeps its own progress and checkpoint file. Under `flightlog run`
+(FLIGHTLOG_RUN is set) flightlog's stages, progress and checkpoints stand in their place, and its own FileHandler goes on. JOB_ADDS names what is added instead:
+`otel`, `loguru`, `structlog`: each line goes there as well.
+"""
+
+import csv
+import json
+import logging
+import os
+import sys
+import time
+
+CHECKPOINT_EVERY = 10_000
+
+
+def adds(name, folder):
+    """Have what is logged go to *name* as well; return what each line is also given to, or None."""
+    if name == "otel":
+        from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+        from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogExporter
+
+        provider = LoggerProvider()
+        out = open(os.path.join(folder, "otel.log"), "w")
+        provider.add_log_record_processor(BatchLogRecordProcessor(ConsoleLogExporter(out=out)))
+        logging.getLogger().addHandler(LoggingHandler(logger_provider=provider))
+    elif name == "loguru":
+        from loguru import logger
+
+        logger.remove()
+        logger.add(os.path.join(folder, "loguru.log"))
+        return lambda row, total: logger.info("row {} total {}", row, total)  # noqa: PLE1205  loguru formats with braces
+    elif name == "structlog":
+        import structlog
+
+        structlog.configure(
+            processors=[structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()],
+            logger_factory=structlog.WriteLoggerFactory(open(os.path.join(folder, "structlog.log"), "w")),
+            cache_logger_on_first_use=True,
+        )
+        logger = structlog.get_logger()
+        return lambda row, total: logger.info("row", row=row, total=total)
+    return None
+
+
+def transform(row):
+    """What is done to a row: checked, converted, a sum that costs some microseconds."""
+    number, name, amount, day = row
+    value = float(amount)
+    if value < 0 or not name or day.count("-") != 2:
+        raise ValueError(row)
+    score = 0.0
+    for step in range(40):
+        score += (value + step) * 0.5
+    return int(number), name.strip().lower(), round(value * 1.19, 2), day.replace("-", ""), round(score, 3)
+
+
+def plain_track(rows, total):
+    """Progress as people write it."""
+    told = time.monotonic()
+    for done, row in enumerate(rows):
+        if not done & 1023 and time.monotonic() - told > 1.0:
+            told = time.monotonic()
+            sys.stderr.write(f"\r{done} of {total}")
+        yield row
+
+
+def plain_checkpoint(path, value):
+    """A checkpoint as people write it, and as sure as ours."""
+    with open(path + ".new", "w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(path + ".new", path)
+
+
+def work(folder, total, every, track, checkpoint, stage):
+    """The three stages."""
+    log = logging.getLogger("orders")
+    also = adds(os.environ.get("JOB_ADDS", ""), folder)
+    with stage("extract"):
+        source = open(os.path.join(folder, "orders.csv"), newline="")
+        rows = csv.reader(source)
+        next(rows)
+        log.info("reading %s", source.name)
+    amount = 0.0
+    target = open(os.path.join(folder, "out.csv"), "w", newline="")
+    with stage("transform") as inside:
+        writer = csv.writer(target)
+        for done, row in enumerate(track(inside, rows, total), 1):
+            made = transform(row)
+            amount += made[2]
+            writer.writerow(made)
+            if not done % every:
+                log.info("row %d, total %.2f", done, amount)
+                if also is not None:
+                    also(done, amount)
+            if not done % CHECKPOINT_EVERY:
+                checkpoint({"done": done, "amount": amount})
+    with stage("load"):
+        target.close()
+        log.info("written %d bytes", os.path.getsize(target.name))
+
+
+class Nothing:
+    """A stage of a program that has none."""
+
+    def __init__(self, name):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        return False
+
+
+def main(folder, total, every):
+    """Run it the one way or the other."""
+    handler = logging.FileHandler(os.path.join(folder, "orders.log"), mode="w")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(process)d %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if os.environ.get("FLIGHTLOG_RUN"):
+        import flightlog
+
+        with flightlog.run("orders") as run:
+            work(
+                folder,
+                total,
+                every,
+                lambda stage, rows, count: stage.track(rows, count),
+                lambda value: run.checkpoint("position", value),
+                run.stage,
+            )
+    else:
+        path = os.path.join(folder, "checkpoint.json")
+        work(
+            folder,
+            total,
+            every,
+            lambda stage, rows, count: plain_track(rows, count),
+            lambda value: plain_checkpoint(path, value),
+            Nothing,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
