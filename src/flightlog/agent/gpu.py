@@ -124,10 +124,10 @@ class Gpu:
         return max(0.0, interval - (time.monotonic() - now))
 
     def _give_up(self, problem: Exception) -> float:
-        self.problem = str(problem) or type(problem).__name__
         self._close()
         self._retry_at = time.monotonic() + self._retry
         self._retry = min(LONGEST_RETRY_SECONDS, 2 * self._retry)
+        self.problem = str(problem) or type(problem).__name__  # last: who reads it finds the rest done
         return 0.0
 
     # -- the process ----------------------------------------------------------------------------------------------------
