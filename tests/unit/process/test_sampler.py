@@ -67,8 +67,9 @@ print("ready", flush=True)
 sys.stdin.readline()
 """
     process = started(source)
-    found = Sampler(process.pid).look()
     theirs = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    wait_until(lambda: theirs[-1].num_fds() == 3)  # it opens libraries while it begins
+    found = Sampler(process.pid).look()
     assert found["procs"] == len(theirs) == 2
     assert found["threads"] == sum(one.num_threads() for one in theirs) == 5
     assert found["fds"] == sum(one.num_fds() for one in theirs)
