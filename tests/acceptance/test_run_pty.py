@@ -188,7 +188,11 @@ def test_in_a_pane_of_tmux_it_stops_goes_on_and_is_interrupted(tmp_path):
         keys("C-z")
         wait_until(lambda: b"Stopped" in screen(), 30, "Ctrl-Z")
         keys("fg", "Enter")
-        wait_until(lambda: b"\nagain\n" in screen(), 30, "fg")  # it has the terminal by then
+        try:
+            wait_until(lambda: b"\nagain\n" in screen(), 30, "fg")  # it has the terminal by then
+        except AssertionError:  # seen twice in some thousand runs, and not why: whoever sees it again needs this
+            who = ["ps", "-eo", "pid,ppid,pgid,tpgid,stat,pending,blocked,args", "--forest"]
+            pytest.fail(f"{screen().decode()}\n{subprocess.run(who, capture_output=True, text=True).stdout}")
         keys("C-c")
         wait_until(lambda: "run.ended" in [e["ev"] for e in running.events(tmp_path)], 30, "the end")
         assert running.ended(tmp_path)["term_signal"] == "SIGINT"
