@@ -86,7 +86,7 @@ def work(folder, total, every, track, checkpoint, stage):
         log.info("reading %s", source.name)
     amount = 0.0
     target = open(os.path.join(folder, "out.csv"), "w", newline="")
-    with stage("transform") as inside:
+    with stage("transform", total) as inside:
         writer = csv.writer(target)
         for done, row in enumerate(track(inside, rows, total), 1):
             made = transform(row)
@@ -106,7 +106,7 @@ def work(folder, total, every, track, checkpoint, stage):
 class Nothing:
     """A stage of a program that has none."""
 
-    def __init__(self, name):
+    def __init__(self, name, total=None):
         pass
 
     def __enter__(self):
@@ -129,7 +129,7 @@ def main(folder, total, every):
                 folder,
                 total,
                 every,
-                lambda stage, rows, count: stage.track(rows, count),
+                lambda stage, rows, count: stage.track(rows),
                 lambda value: run.checkpoint("position", value),
                 run.stage,
             )

@@ -95,12 +95,14 @@ class Agent:
         self._stopped = False
         self._rows = 0
         self._conflicts = 0  # in a row
+        self._presses = True  # whether the last batch says to go on at once
         self._unreadable: dict[str, str] = {}  # as last said
         self._unsettled = True  # whether runs may have been lost since this was last looked at
 
     def stop(self) -> None:
-        """Ask it to end after the batch in hand. Safe in a signal handler."""
+        """Ask it to end after the batch in hand, and not to rest any more. Safe in a signal handler."""
         self._stopped = True
+        self._door.wake()
 
     def run(self) -> None:
         """Work until stopped, fenced, or idle for long enough."""
@@ -127,6 +129,8 @@ class Agent:
                 break
             if not worked:
                 self._door.wait(min(self._flush_interval, 0.05 + (now - worked_at) / 10))
+            elif not self._presses:
+                self._door.wait(self._flush_interval)  # ended by who wants to read
         self.close()
 
     def drain(self, seconds: float, files: bool = False) -> bool:
@@ -258,11 +262,13 @@ class Agent:
                 self._drop_sink()
                 raise
             self.say(f"positions are read back: {problem.message}")
+            self._presses = True
             return True
         except SinkError:
             self._drop_sink()
             raise
         self._rows += done.rows
+        self._presses = done.presses
         self._conflicts = 0
         for writer, why in self._shipper.unreadable.items():
             if self._unreadable.get(writer) != why:

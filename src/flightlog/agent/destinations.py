@@ -144,6 +144,10 @@ class Destinations:
             self.board.write()
             if worked:
                 worked_at = time.monotonic()
+                if not self._files.presses:
+                    self._stopped.wait(min(self._flush_interval, LOOK_SECONDS))
+            elif self.wish.files is None:
+                self._stopped.wait(LOOK_SECONDS)
             else:
                 self._stopped.wait(min(self._flush_interval, LOOK_SECONDS, 0.05 + (now - worked_at) / 10))
         self._files.close()

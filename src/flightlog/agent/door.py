@@ -31,6 +31,7 @@ class Door:
         self._home = home
         self._lock = -1
         self._bell = -1
+        self._woken = False
 
     def take(self) -> bool:
         """Become the agent of this home; False when another process is. Raises OSError."""
@@ -59,15 +60,24 @@ class Door:
                 os.fchmod(fd, 0o660)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the bell rings, at most *seconds*; tell whether it did. A signal ends the wait as well."""
+        """Wait until the bell rings, at most *seconds*; tell whether it did. A signal's handler ends the wait by `wake` (PEP 475)."""
         if self._bell < 0:
-            time.sleep(seconds)
+            deadline = time.monotonic() + seconds
+            while not self._woken and time.monotonic() < deadline:
+                time.sleep(min(0.2, seconds))
             return False
         rung, _, _ = select.select([self._bell], [], [], seconds)
         if rung:
             with contextlib.suppress(OSError):
                 os.read(self._bell, 4096)
         return bool(rung)
+
+    def wake(self) -> None:
+        """End the wait, of this process. Safe in a signal handler; never raises."""
+        self._woken = True
+        if self._bell >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._bell, b"!")
 
     def leave(self) -> None:
         """Give the home up."""

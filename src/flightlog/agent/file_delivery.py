@@ -46,6 +46,7 @@ class FileDelivery:
         self._marked = ""
         self._aside = Aside()
         self._unreadable: dict[str, str] = {}  # as last said
+        self.presses = False  # whether the last round says to go on at once
         self.busy = False  # whether somebody living writes, or something waits
 
     @property
@@ -88,6 +89,7 @@ class FileDelivery:
         except Mistake as mistake:
             self.close()
             self._aside.put(mistake)
+            self.presses = True
             return True
         except (FlightlogError, OSError) as problem:
             self._hold(wish, problem, found)
@@ -145,7 +147,11 @@ class FileDelivery:
             first_ns=positions.first_ns,
             gaps=positions.gaps,
         )
-        return done.more or self._sink.tidy()
+        if done.more:
+            self.presses = done.presses
+            return True
+        self.presses = self._sink.tidy()
+        return self.presses
 
     def _open(self, wish: FileWish) -> None:
         self._board.say("files", STARTING, directory=wish.directory)

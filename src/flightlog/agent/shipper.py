@@ -27,6 +27,8 @@ from .step import Step
 
 MAX_OPEN = 256  # descriptors kept open between batches
 
+PRESSING_ROWS = 2_000  # of a batch: more than that each half second is 4,000 a second
+
 
 class Shipped(NamedTuple):
     """What one pass did: rows, writers that were closed, and whether more is waiting."""
@@ -34,6 +36,14 @@ class Shipped(NamedTuple):
     rows: int
     closed: int
     more: bool
+
+    @property
+    def presses(self) -> bool:
+        """Whether to go on at once: a good part of a batch came, or what is left needs no writer to bring it.
+
+        A trickle can wait for the next pause: a round costs the same for ten rows as for a thousand, and the pipeline's machine pays for it.
+        """
+        return self.more and (self.rows >= PRESSING_ROWS or self.rows == 0 or self.closed > 0)
 
 
 class Shipper:

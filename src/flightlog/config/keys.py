@@ -193,7 +193,12 @@ KEYS: dict[str, Key] = {
     ),
     "agent.batch_rows": Key(number(1, 1_000_000, "rows"), AGENT, "5000", "Rows of one batch."),
     "agent.batch_bytes": Key(size(64 << 10, 1 << 30), AGENT, "2MiB", "Bytes of one batch into the database."),
-    "agent.flush_interval": Key(span(0.01, 60), AGENT, "2s", "Longest pause between two looks at an idle spool."),
+    "agent.flush_interval": Key(
+        span(0.01, 60),
+        AGENT,
+        "2s",
+        "Longest pause between two looks at the spool while little comes; a reading command ends it.",
+    ),
     "agent.self_check": Key(
         HOUR,
         AGENT,

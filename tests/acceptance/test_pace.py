@@ -1,0 +1,75 @@
+"""How often the agent goes to its destinations: a trickle waits for the next pause, so that the machine of a pipeline is left alone."""
+
+import json
+import os
+
+import pytest
+from test_destinations import RUN, Agent, logged, stored
+
+from flightlog.agent import door
+from flightlog.agent.shipper import PRESSING_ROWS, Shipped
+from integration.shipping import spool_of, write
+from waiting import wait_until
+
+
+@pytest.fixture
+def agent(home, dsn, tmp_path):
+    one = Agent(home, dsn, tmp_path)
+    yield one
+    one.stop()
+
+
+def beats(home):
+    """Return when the agent last wrote its status."""
+    with open(os.path.join(home, "agent.status")) as file:
+        return json.load(file)["at"]
+
+
+def test_a_trickle_waits_for_the_pause_and_a_reader_ends_it(agent, home, dsn):
+    agent.config.write_text("spool: {keep: 0s}\nagent: {flush_interval: 60s}\n")
+    agent.start()
+    wait_until(lambda: "connected" in agent.log(), 20)
+    write(spool_of(home), RUN, ["first"])
+    door.ring(home)
+    wait_until(lambda: stored(dsn) == ["first"], 20)
+    write(spool_of(home), RUN, ["second"])
+    seen = beats(home)
+    wait_until(lambda: beats(home) > seen, 30, "the agent to be seen at work")
+    assert stored(dsn) == ["first"]
+    door.ring(home)
+    wait_until(lambda: stored(dsn) == ["first", "second"], 20)
+
+
+def test_text_logs_keep_a_pace_of_their_own(agent, home):
+    agent.settings(False, True)
+    agent.start()
+    for number in range(5):  # one after the other, each behind a pause of half a second at most
+        write(spool_of(home), RUN, [str(number)])
+        wait_until(lambda: str(number) in logged(home), 20)
+    assert logged(home) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "closed", "more", "presses"),
+    [
+        (0, 0, False, False),
+        (1, 0, True, False),
+        (PRESSING_ROWS - 1, 0, True, False),
+        (PRESSING_ROWS, 0, True, True),
+        (0, 0, True, True),  # something has to be there first: a run, a day, one more look
+        (1, 1, True, True),
+        (PRESSING_ROWS, 1, False, False),
+    ],
+)
+def test_what_presses(rows, closed, more, presses):
+    assert Shipped(rows, closed, more).presses is presses
+
+
+def test_an_agent_that_rests_for_long_ends_when_it_is_told(agent, home):
+    """Also while the database is away, where it rests for up to half a minute."""
+    agent.config.write_text("agent: {flush_interval: 60s}\n")
+    agent.start()
+    wait_until(lambda: "connected" in agent.log(), 20)
+    write(spool_of(home), RUN, ["first"])
+    door.ring(home)
+    agent.stop()  # fails behind half a minute
