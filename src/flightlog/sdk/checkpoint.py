@@ -78,13 +78,14 @@ def _keep(line: Lineage, key: str, value: object, version: str | None) -> bool:
         return False
     name = name_of(key)
     begin(line)
-    if slots.read(line.folder, name) is None and _count(line.folder) >= MAX_KEYS:
-        telling.warn("checkpoint %r is not kept: there are %d keys already" % (key, MAX_KEYS), line.run, loud=True)
-        return False
     for ledger in list(line.stages.values()):
         ledger.write()  # a value speaks of the items that are finished by now: they are not to be done again beside it
+    before = slots.read(line.folder, name)
+    if before is None and _count(line.folder) >= MAX_KEYS:
+        telling.warn("checkpoint %r is not kept: there are %d keys already" % (key, MAX_KEYS), line.run, loud=True)
+        return False
     facts = {"key": key, "version": version, "run": line.run, "attempt": line.attempt}
-    n = slots.store(line.folder, name, facts, text)
+    n = slots.store(line.folder, name, facts, text, before)
     local = telling.holds_secret(json.loads(text))
     if local:
         words = (

@@ -97,12 +97,14 @@ def read(folder: str, name: str, troubles: list[str] | None = None) -> Slot | No
     return best
 
 
-def store(folder: str, name: str, facts: dict[str, Any], text: str = "") -> int:
+def store(folder: str, name: str, facts: dict[str, Any], text: str = "", before: Slot | None = None) -> int:
     """Keep a new checkpoint called *name* in place of the older one of two; return its number. It survives a power cut.
 
-    Blocks for as long as the disk takes to flush a file and its directory. Raises OSError, ValueError.
+    *before*: the newer of the two, if that was read a moment ago. Blocks for as long as the disk takes to flush a file and its directory.
+    Raises OSError, ValueError.
     """
-    before = read(folder, name)
+    if before is None:
+        before = read(folder, name)
     n = before.n + 1 if before is not None else 1
     write(os.path.join(folder, name + PLACES[n % 2]), pack(Slot(n, facts, text)))
     return n
