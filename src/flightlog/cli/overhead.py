@@ -45,7 +45,7 @@ class OfBoth(click.Command):
 )
 @click.option(
     "--limit",
-    type=click.FloatRange(0.01),
+    type=click.FloatRange(0.01, 1e9),
     default=2.0,
     show_default=True,
     help="Per cent of wall time that it may cost.",
@@ -89,6 +89,8 @@ def overhead(
         raise UsageError(
             "which run, or which command?", "flightlog overhead PIPELINE, or flightlog overhead -- COMMAND"
         )
+    if limit != limit:  # not a number passes any range
+        raise UsageError("--limit is no number", "flightlog overhead --limit 2 -- COMMAND")
     if selectors:
         from .overhead_run import show_runs
 

@@ -61,6 +61,8 @@ def checkpoint(
     except (*MISTAKES, OSError) as problem:
         recorder.errors += 1
         doing = "read" if value is MISSING else "kept"
+        if isinstance(problem, FileNotFoundError):
+            doing += " any more (its run has ended, or somebody removed its directory: keep it inside of `with flightlog.run(...)`)"
         telling.warn("checkpoint %r cannot be %s: %s" % (name, doing, _words(problem)), run.id, loud=True)
         return default if value is MISSING else False
 
@@ -69,11 +71,11 @@ def _keep(line: Lineage, key: str, value: object, version: str | None) -> bool:
     try:
         text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     except Exception as problem:  # of the value's own methods as well
-        words = "checkpoint %r is not kept: JSON cannot carry it (%s)"
+        words = "checkpoint %r is not kept: JSON cannot carry it (%s); keep texts, finite numbers, lists, dicts"
         telling.warn(words % (key, records.safe_text(problem)), line.run, loud=True)
         return False
     if len(text) > MAX_VALUE_BYTES:
-        words = "checkpoint %r is not kept: it has %d bytes, %d are allowed; the one before stands"
+        words = "checkpoint %r is not kept: it has %d bytes, %d are allowed; the one before stands; keep large values in a file and its path here"
         telling.warn(words % (key, len(text), MAX_VALUE_BYTES), line.run, loud=True)
         return False
     name = name_of(key)
@@ -82,7 +84,10 @@ def _keep(line: Lineage, key: str, value: object, version: str | None) -> bool:
         ledger.write()  # a value speaks of the items that are finished by now: they are not to be done again beside it
     before = slots.read(line.folder, name)
     if before is None and _count(line.folder) >= MAX_KEYS:
-        telling.warn("checkpoint %r is not kept: there are %d keys already" % (key, MAX_KEYS), line.run, loud=True)
+        words = "checkpoint %r and other new keys are not kept: there are %d already; keep one dict under one key, or items by `track(key=)`"
+        if not line.full:
+            line.full = True
+            telling.warn(words % (key, MAX_KEYS), line.run, loud=True)
         return False
     facts = {"key": key, "version": version, "run": line.run, "attempt": line.attempt}
     n = slots.store(line.folder, name, facts, text, before)

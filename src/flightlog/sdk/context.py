@@ -25,36 +25,46 @@ class Scope:
         run: the run's ULID.
         stage: `extract/merge`, empty outside of any.
         tail: the two as the piece of JSON that goes into each record.
+        outer: the one around it in this process, if any.
+        left: whether its stage or run has ended.
     """
 
-    __slots__ = ("run", "stage", "tail")
+    __slots__ = ("left", "outer", "run", "stage", "tail")
 
-    def __init__(self, run: str, stage: str = "") -> None:
+    def __init__(self, run: str, stage: str = "", outer: Scope | None = None) -> None:
         if not stage.isascii():
             stage = stage.encode("utf-8", "backslashreplace").decode("utf-8")  # no lone surrogates
         stage = redact.text(stage)
-        self.run, self.stage = run, stage
+        self.run, self.stage, self.outer, self.left = run, stage, outer, False
         self.tail = ',"r":"%s"' % run if not stage else ',"r":"%s","s":%s' % (run, quote(stage))
 
     def inner(self, stage: str) -> Scope:
         """Return the scope of a stage inside this one."""
-        return Scope(self.run, self.stage + "/" + stage if self.stage else stage)
+        return Scope(self.run, self.stage + "/" + stage if self.stage else stage, self)
 
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("flightlog_scope", default=None)
 
 
-def leave(token: Token[Scope | None] | None, outer: Scope | None) -> None:
-    """Go back to where we were when *token* was made, which is *outer*. Never raises.
+def leave(token: Token[Scope | None] | None, outer: Scope | None, ours: Scope | None = None) -> None:
+    """Go back from *ours* to where we were when *token* was made, which is *outer*, or to what is open around that. Never raises.
 
-    A token is worth nothing in another context than its own (a generator that somebody else goes on with), nor a second time.
+    A token is worth nothing in another context than its own (a generator that somebody else goes on with), nor a second time. Generators that take
+    turns leave their stages in any order: then where we were may have ended meanwhile.
     """
     if token is None:
         return
+    if ours is not None:
+        ours.left = True
     try:
         current.reset(token)
     except (ValueError, RuntimeError):
         current.set(outer)
+    here = current.get()
+    if here is not None and here.left:
+        while here is not None and here.left:
+            here = here.outer
+        current.set(here)
 
 
 def within(outer: Scope | None) -> Scope | None:

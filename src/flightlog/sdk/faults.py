@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from .context import Scope
+
 LOGGER = "flightlog.uncaught"
 MAX_NOTES = 50  # lines of evidence of one process
 MAX_MESSAGE = 500
 evidence = ""  # where it is, as the environment said when the process began
 _noted = 0
+# What ended the latest run: the address of the exception, its places in code, the run.
+_passed: tuple[int, list[tuple[int, int]], Scope] | None = None
 
 
 def state(
@@ -84,6 +88,46 @@ def note(kind: str, data: dict[str, Any] | None, thread: str = "") -> None:
         file.note(evidence, kind, type=data["type"], module=data["module"], message=message, where=where, thread=thread)
     except Exception:
         recorder.errors += 1
+
+
+def passed(problem: BaseException, trace: TracebackType | None, scope: Scope) -> None:
+    """The run of *scope* has ended by *problem*, which goes on: should nobody catch it, then its record belongs there as well."""
+    global _passed
+    # No reference to it, which would keep its frames alive. Another one at the same address was raised elsewhere, or has ended a run as well.
+    _passed = (id(problem), _places(trace), scope)
+
+
+def _run_of(problem: BaseException) -> Scope | None:
+    """Return the scope of the run that *problem* has ended, if it has."""
+    if _passed is None or _passed[0] != id(problem):
+        return None
+    places = _places(problem.__traceback__)
+    return _passed[2] if places[-len(_passed[1]) :] == _passed[1] else None
+
+
+def _places(trace: TracebackType | None) -> list[tuple[int, int]]:
+    """Return where the frames of a traceback stand, outermost first."""
+    found = []
+    while trace is not None:
+        found.append((id(trace.tb_frame.f_code), trace.tb_lasti))
+        trace = trace.tb_next
+    return found
+
+
+def dies_of(problem: BaseException, trace: TracebackType | None) -> int:
+    """Record the exception that ends this process, in the run that it has ended if that is one; return the record's number, or 0. Never raises."""
+    try:
+        scope = _run_of(problem)
+        if scope is not None:
+            recorder.scope = scope  # and all that is still said
+        data = _described(problem, trace)
+        recorder.fault = data
+        note("uncaught", data)
+        return _record("uncaught", data, "MainThread", "")
+    except Exception:
+        recorder.failed += 1
+        recorder.check_at = 0
+        return 0
 
 
 def _record(kind: str, data: dict[str, Any] | None, thread: str, prefix: str) -> int:

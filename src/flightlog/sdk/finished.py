@@ -1,8 +1,8 @@
 """Items that are finished: `stage.track(items, key=...)` remembers them, and passes over those that the run it resumes had finished.
 
-Invariants: an item is finished when the next one is asked for, or when its stage ends in good order, never before; what is finished is written half a
-second later at most, or when `every` items are, so that a killed run does again what was finished since then and the one it was at; as often as a key
-was finished it is passed over, in any order, so that equal keys are as many items as they are; never raises what is not raised by the items.
+Invariants: an item is finished when the next one is asked for, or when its stage ends in good order, never before; what is finished is written with the
+first item, with the first one that finishes 50 ms after the last time, with each `every` items, and when there are no more: a killed run does again what
+took these 50 ms at most, and the one it was at, however long that one takes; as often as a key was finished it is passed over, in any order, so that equal keys are as many items as they are; never raises what is not raised by the items.
 Owns: when to write. Leaves the form to `digests`, directories to `lineage`, records to `telling`.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-WRITE_EVERY_NS = 500_000_000
+WRITE_EVERY_NS = 50_000_000  # a write costs some fifty microseconds
 SYNC_EVERY_NS = 1_000_000_000
 WRITE_EVERY_ITEMS = 1000
 
@@ -45,7 +45,8 @@ class Ledger:
         self._new: deque[bytes] = deque()  # finished and not written; popped one by one, so that threads may share it
         self._owed: deque[bytes] = deque()  # told to the store, and not in the file, which could not be written
         self._file: digests.DigestFile | None = None
-        self._written_at = self._synced_at = time.monotonic_ns()
+        self._written_at = 0
+        self._synced_at = time.monotonic_ns()
         self._retry_at = self._count = self._passed = 0
         if line.taken_up:
             self._remember()
@@ -194,6 +195,7 @@ def track(stage: Stage, items: Iterable[T], key: Callable[[T], object], every: i
         yield item
         tracking.done()
         stage.advance()
+    tracking.ledger.write()  # who knows how long the stage goes on
 
 
 def _tracking(stage: Stage, every: int) -> Tracking | None:
@@ -212,7 +214,7 @@ def _tracking(stage: Stage, every: int) -> Tracking | None:
         if ledger is None:
             ledger = line.stages.setdefault(scope.stage, Ledger(line, scope.stage))
         ledger.of = stage.total
-        tracking = Tracking(ledger, every or WRITE_EVERY_ITEMS)
+        tracking = Tracking(ledger, every if type(every) is int and every > 0 else WRITE_EVERY_ITEMS)
         stage.trackings.append(tracking)
         return tracking
     except (*MISTAKES, OSError) as problem:

@@ -65,6 +65,7 @@ class Lineage:
         self.there: list[str] = []
         self.troubles: list[str] = []
         self.stages: dict[str, Any] = {}  # what is finished, by stage: `finished.Ledger`
+        self.full = False  # it was said that there are too many keys
         self._lock = -1
 
     def begin(self) -> None:

@@ -2,7 +2,7 @@
 
 Owns: the hot path. What is constant at a call site (level, logger, file, line, function, message) is encoded once and kept
 under the message literal, verified by code object and instruction; what is left is the time, the scope, the thread and the fields.
-Invariants: never raises, whatever the fields are (`journal.mistakes` names the one exception); never prints; a message is text, never a format.
+Invariants: never raises, whatever the fields are (`journal.mistakes` names the one exception); never prints; a message alone is text, never a format.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _sites: dict[str, dict[str, Site]] = {}  # logger name -> message -> site
 class Logger:
     """A named source of records. Get one by `flightlog.get_logger`; safe in threads, signal handlers and forked children.
 
-    Each method takes a message (constant text reads best; values belong in fields) and fields by keyword. When it returned,
-    the record survives `kill -9` of the process. Messages are cut at 64 KB, records at 256 KB, both visibly.
+    Each method takes a message (constant text reads best; values belong in fields) and fields by keyword. Values behind the message are put into it
+    by `%`, as with `logging`; where they do not fit they stand behind it. When it returned, the record survives `kill -9` of the process. Messages are cut at 64 KB, records at 256 KB, both visibly.
     """
 
     __slots__ = ("_bound", "_bound_json", "_sites", "level", "name")
@@ -55,45 +55,54 @@ class Logger:
         """Return a logger that adds *fields* to each of its records."""
         return Logger(self.name, self.level, dict(self._bound, **fields))
 
-    def log(self, level: int, message: str, **fields: Any) -> None:
-        """Record *message* at a numeric *level*."""
+    def log(self, level: int, message: object = "", /, *args: Any, **fields: Any) -> None:
+        """Record *message* at a numeric *level*; one that is no number counts as INFO."""
+        if type(level) is not int:
+            level = records.INFO
         if level >= self.level:
-            _record(self, level, message, fields, _getframe(1))
+            _record(self, level, _said(message, args) if args else message, fields, _getframe(1))
 
-    def trace(self, message: str, **fields: Any) -> None:
+    def trace(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at TRACE (5)."""
         if self.level <= 5:
-            _record(self, 5, message, fields, _getframe(1))
+            _record(self, 5, _said(message, args) if args else message, fields, _getframe(1))
 
-    def debug(self, message: str, **fields: Any) -> None:
+    def debug(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at DEBUG (10)."""
         if self.level <= 10:
-            _record(self, 10, message, fields, _getframe(1))
+            _record(self, 10, _said(message, args) if args else message, fields, _getframe(1))
 
-    def info(self, message: str, **fields: Any) -> None:
+    def info(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at INFO (20)."""
         if self.level <= 20:
-            _record(self, 20, message, fields, _getframe(1))
+            _record(self, 20, _said(message, args) if args else message, fields, _getframe(1))
 
-    def warning(self, message: str, **fields: Any) -> None:
+    def warning(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at WARNING (30)."""
         if self.level <= 30:
-            _record(self, 30, message, fields, _getframe(1))
+            _record(self, 30, _said(message, args) if args else message, fields, _getframe(1))
 
-    def error(self, message: str, **fields: Any) -> None:
+    def error(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at ERROR (40)."""
         if self.level <= 40:
-            _record(self, 40, message, fields, _getframe(1))
+            _record(self, 40, _said(message, args) if args else message, fields, _getframe(1))
 
-    def critical(self, message: str, **fields: Any) -> None:
+    def critical(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at CRITICAL (50)."""
         if self.level <= 50:
-            _record(self, 50, message, fields, _getframe(1))
+            _record(self, 50, _said(message, args) if args else message, fields, _getframe(1))
 
-    def exception(self, message: str, **fields: Any) -> None:
+    def exception(self, message: object = "", /, *args: Any, **fields: Any) -> None:
         """Record *message* at ERROR with the exception being handled, its frames and its chain."""
         if self.level <= 40:
-            _record(self, 40, message, fields, _getframe(1), sys.exc_info()[1])
+            _record(self, 40, _said(message, args) if args else message, fields, _getframe(1), sys.exc_info()[1])
+
+    warn = warning
+    fatal = critical
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Tell whether records of *level* are made."""
+        return level >= self.level
 
     def __repr__(self) -> str:
         return "<flightlog.Logger %s>" % self.name
@@ -107,10 +116,21 @@ def get_logger(name: str = "") -> Logger:
 default_level = 0  # everything; `init(level=)` sets it for loggers got later
 
 
+def _said(message: object, args: tuple[Any, ...]) -> str:
+    """Return a message with values in it, as `logging` puts them there; behind it where they do not fit. Never raises."""
+    text = message if type(message) is str else records.safe_text(message)
+    try:
+        return text % (args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args)
+    except MISTAKES as trouble:
+        if STACK_ABORTS and must_rise(trouble):
+            raise
+        return text + " " + records.safe_text(args)
+
+
 def _record(
     logger: Logger,
     level: int,
-    message: str,
+    message: Any,
     values: dict[str, Any],
     frame: FrameType,
     problem: BaseException | None = None,
@@ -158,7 +178,7 @@ def _rest(logger: Logger, values: dict[str, Any], problem: BaseException | None)
     return more + "}"
 
 
-def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> Site:
+def _new_site(logger: Logger, level: int, message: Any, frame: FrameType) -> Site:
     """Encode what is constant at a call site."""
     code = frame.f_code
     if type(message) is not str:
@@ -185,7 +205,7 @@ def _new_site(logger: Logger, level: int, message: str, frame: FrameType) -> Sit
 def _write_large(
     logger: Logger,
     level: int,
-    message: str,
+    message: Any,
     values: dict[str, Any],
     frame: FrameType,
     problem: BaseException | None,

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from _thread import get_ident
+from math import isfinite
+from operator import index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +21,19 @@ if TYPE_CHECKING:
 EVERY_NS = 500_000_000  # between two records of progress
 SLOW_NS = 20_000_000  # items of which a few take longer than this are looked at one by one
 MOST_STEP = 32
+LARGEST = 1 << 63
 _clock = time.monotonic_ns
+
+
+def finite(value: object) -> int | float | None:
+    """Return *value* if it is a finite real number (what has an index counts as one), else None: records and sums are made of nothing else. Never raises."""
+    try:
+        if isinstance(value, float):
+            return float(value) if isfinite(value) else None
+        whole = index(value)  # type: ignore[arg-type]
+        return whole if -LARGEST < whole < LARGEST else None
+    except Exception:
+        return None
 
 
 class Count:

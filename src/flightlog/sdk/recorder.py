@@ -62,6 +62,7 @@ class Recorder:
         self._config: str | None = None
         self._unheeded = ""
         self._told = ""  # what was recorded of settings that do not hold
+        self.fault: dict[str, Any] | None = None  # the uncaught exception that this process dies of
 
     @property
     def pipeline(self) -> str:
@@ -86,6 +87,7 @@ class Recorder:
         """Forget what belonged to the parent process; the run stays."""
         self.check_at = self.failed = 0
         self.implicit = self._unannounced = ""
+        self.fault = None
         self._elected.pop("run", None)
         self.cost = Cost()
         if type(self.writer) is Timed:
@@ -308,7 +310,8 @@ class Recorder:
             if self.failed > 0:
                 self._own_up()
             if self.implicit and not self._unannounced and self.page[STATE] & DISABLED == 0:
-                data = {"status": "ok", "by": "sdk", "cost": self.costs()}
+                data: dict[str, Any] = {"status": "failed" if self.fault else "ok", "by": "sdk", "cost": self.costs()}
+                data["error"] = self.fault
                 self.writer.append(
                     encode(records.event(records.RUN_ENDED, self.implicit, data)), records.CRITICAL, True
                 )

@@ -16,6 +16,7 @@ from .. import identity, records
 from . import figures
 from . import traceparent as traces
 from .context import Scope, current, leave, within
+from .progress import finite
 from .recorder import handed_on, program_name, recorder, run_data
 from .resumable import Resumable
 from .stage import Stage
@@ -67,14 +68,23 @@ class Run(Resumable):
         self._trace = traceparent
         self._adopts = False
         self._began = self._pid = self._numbered = 0
-        self._outermost = False
+        self._outermost = self._open = False
         self._before: Scope | None = None
         self._scope: Scope | None = None
         self._token: Token[Scope | None] | None = None
 
     def __enter__(self) -> Run:
         try:
+            if self._open:
+                from . import telling
+
+                telling.warn(
+                    "run %s was entered a second time before it had ended: what it keeps and how it ends is mixed up; make a flightlog.run() for each"
+                    % self.pipeline,
+                    self.id,
+                )
             self._begin()
+            self._open = True
         except Exception:
             recorder.errors += 1
         return self
@@ -97,7 +107,7 @@ class Run(Resumable):
             self.parent = around.run if around is not None else supervised
         resumed = self._take_up()
         header = self._trace_of(outer)
-        scope = self._scope = Scope(self.id)
+        scope = self._scope = Scope(self.id, "", outer)
         self._token = current.set(scope)
         if outer is None and (recorder.scope is None or recorder.scope.run != self.id):
             # Threads that inherit no context belong to the outermost run.
@@ -130,14 +140,24 @@ class Run(Resumable):
     ) -> None:
         try:
             self._end(problem)
+            if (
+                problem is not None
+                and self._outermost
+                and not os.environ.get("FLIGHTLOG_RUN")
+                and self._scope is not None
+            ):
+                from . import faults
+
+                faults.passed(problem, trace, self._scope)
         except Exception:
             recorder.errors += 1
-        leave(self._token, self._before)
+        leave(self._token, self._before, self._scope)
         if self._outermost and recorder.scope is not None and recorder.scope.run == self.id:
             recorder.scope = None  # what is logged after the run belongs to the implicit one
             recorder.check_at = 0
 
     def _end(self, problem: BaseException | None) -> None:
+        self._open = False
         ok = problem is None or _is_clean_exit(problem)
         self._let_go(ok)  # before the end is recorded: what is done is not to be resumed
         if os.getpid() != self._pid:  # a forked child goes home through our block: the run is the parent's to end
@@ -202,7 +222,7 @@ class Run(Resumable):
 
     def rows(self, read: int = 0, written: int = 0) -> None:
         """Count rows (records, messages: what goes in and comes out) read and written, where no stage does. From any thread; never raises."""
-        for name, count in (("rows_read", read), ("rows_written", written)):
+        for name, count in (("rows_read", finite(read)), ("rows_written", finite(written))):
             if count:
                 self.metric(name, count, "counter")
 
@@ -263,7 +283,8 @@ def run(  # noqa: F811
     """
     if type(pipeline) is not str and callable(pipeline):
         return Run(_default_name())(pipeline)
-    return Run(pipeline or _default_name(), params, attempt, origin, traceparent, resume)
+    name = pipeline if type(pipeline) is str else "" if pipeline is None else records.safe_text(pipeline)
+    return Run(name or _default_name(), params, attempt, origin, traceparent, resume)
 
 
 def _default_name() -> str:

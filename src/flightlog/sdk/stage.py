@@ -19,7 +19,7 @@ import time
 from .. import records
 from . import figures
 from .context import current, leave, within
-from .progress import Count
+from .progress import Count, finite
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -48,14 +48,13 @@ class Stage:
 
     Attributes:
         name: its own name, without those around it.
-        total: how many items it will handle, None when unknown.
         passed: how many of them an earlier run had finished, counted by all threads.
         trackings: of items by key, see `finished`.
     """
 
     def __init__(self, name: str, total: int | float | None = None, outer: Scope | None = None) -> None:
         self.name = name if type(name) is str else records.safe_text(name)
-        self.total = total
+        self._total = finite(total)
         self._count, self.passed = Count(), Count()
         self._figures: dict[str, Any] = {}
         self._rows: dict[str, Count] = {}
@@ -67,6 +66,15 @@ class Stage:
         self._forked = False
         self._began = self._number = self._pid = 0
         self._told: int | float = 0
+
+    @property
+    def total(self) -> int | float | None:
+        """How many items it will handle, None when unknown; what is set and is no finite number counts as unknown."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int | float | None) -> None:
+        self._total = finite(total)
 
     @property
     def done(self) -> int | float:
@@ -99,7 +107,7 @@ class Stage:
             self._end(problem)
         except Exception:
             recorder.errors += 1
-        leave(self._token, self._before)
+        leave(self._token, self._before, self._scope)
 
     def _end(self, problem: BaseException | None) -> None:
         for tracking in self.trackings:
@@ -146,7 +154,11 @@ class Stage:
     def advance(self, count: int | float = 1) -> None:
         """Say that *count* more items are done, from any thread. Records progress at most twice a second. Never raises."""
         try:
-            self._count.add(count)
+            known = count if type(count) is int else finite(count)
+            if known is None:
+                recorder.errors += 1
+                return
+            self._count.add(known)
             now = self._count.due()
             if now:
                 self._tell(now)
@@ -164,7 +176,11 @@ class Stage:
                 self.total = total
             if figures:
                 self._figures.update(figures)
-            self._count.put(done)
+            known = finite(done)
+            if known is None:
+                recorder.errors += 1
+                return
+            self._count.put(known)
             self._look()
         except Exception:
             recorder.errors += 1
@@ -185,8 +201,8 @@ class Stage:
             key: says which item it is; what it returns is a text, a number, bytes, or has a repr of its own. Finished items are then remembered, and
                 passed over when the run is resumed, each as often as it was finished. An item is finished when the next one is asked for or the
                 stage ends in good order: do not hand the iterator to what takes items ahead (`executor.map`).
-            every: write what is finished behind so many items (default 1,000), and behind half a second at the latest; a killed run does again
-                what was finished since.
+            every: write what is finished behind so many items (default 1,000), and with the first one that finishes 50 ms after the last time; a killed
+                run does again what was finished since, and the item that it was at.
         """
         if self.total is None:
             try:
@@ -205,7 +221,7 @@ class Stage:
         They are recorded with the stage's progress and its end, and as the counters `rows_read` and `rows_written` of the run. Never raises.
         """
         try:
-            for name, count in (("read", read), ("written", written)):
+            for name, count in (("read", finite(read)), ("written", finite(written))):
                 if count and self._scope is not None:
                     self._rows.setdefault(name, Count()).add(count)
                     figures.add(self._scope, "rows_" + name, count, "counter", "")
@@ -288,6 +304,8 @@ def stage(name: Any, total: int | float | None = None) -> Any:  # noqa: F811
 
     `@flightlog.stage` alone takes the function's name. *total* is how many items it will handle, if known.
     """
+    if isinstance(name, property):
+        return property(name.fget and stage(name.fget), name.fset, name.fdel, name.__doc__)
     if type(name) is not str and (callable(name) or isinstance(name, (staticmethod, classmethod))):
         return Stage(_name_of(name))(name)
     return Stage(name, total)

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from .. import records
 from ..journal.encode import clean_value
+from ..journal.format import MAX_PAYLOAD_BYTES
 from . import redact
 from .context import current
 from .recorder import recorder
@@ -118,4 +119,9 @@ def _event(line: Lineage, data: dict[str, Any], stage: str = "") -> None:
 
 def _append(record: dict[str, Any], level: int) -> None:
     assert recorder.writer is not None
-    recorder.writer.append(_dump(record).encode("ascii"), level)
+    payload = _dump(record).encode("ascii")
+    if len(payload) > MAX_PAYLOAD_BYTES:  # no reader would believe it
+        recorder.failed += 1
+        recorder.check_at = 0
+        return
+    recorder.writer.append(payload, level)

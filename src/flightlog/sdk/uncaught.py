@@ -77,8 +77,12 @@ def _install_main() -> None:
     def excepthook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         n = 0
         if isinstance(problem, BaseException) and not isinstance(problem, SystemExit):
-            # At a prompt it is the user who reads it, and goes on: a record, but no fault of the run.
-            n = faults.state("uncaught", problem, trace, "MainThread", noted=not hasattr(sys, "ps1"))
+            if hasattr(
+                sys, "ps1"
+            ):  # at a prompt it is the user who reads it, and goes on: a record, but no fault of the run
+                n = faults.state("uncaught", problem, trace, "MainThread", noted=False)
+            else:
+                n = faults.dies_of(problem, trace)
         print_marked(original, (kind, problem, trace), n)
 
     sys.excepthook = excepthook
