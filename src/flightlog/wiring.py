@@ -348,7 +348,15 @@ def checkpoints_of(connection: Connection, selector: str) -> Kept:
         raise NotFound(
             f"{selector} means {len(found)} runs, and one is resumed at a time", f"flightlog list {selector}"
         )
-    return checkpoints.gather(connection, runs.get(connection, found[0]))
+    run, back = runs.get(connection, found[0]), 0
+    # What a program said around its own runs is nothing to be resumed.
+    while run.kind == "implicit" and selector == run.pipeline:
+        back += 1
+        try:
+            run = runs.get(connection, selectors.resolve(connection, [f"{selector}@-{back}"])[0])
+        except NotFound:
+            break
+    return checkpoints.gather(connection, run)
 
 
 def look_again(reading: Reading) -> None:

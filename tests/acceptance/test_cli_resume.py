@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +50,28 @@ class Scene:
 @pytest.fixture
 def scene(dsn, tmp_path):
     return Scene(dsn, tmp_path)
+
+
+CAUGHT = """
+import sys, flightlog
+try:
+    with flightlog.run("orders", resume=True) as run:
+        with run.stage("load") as stage:
+            for item in stage.track(range(12), key=str, every=1):
+                if item == 4 and run.attempt == 1:
+                    raise ValueError(item)
+except ValueError:
+    flightlog.get_logger("main").info("it failed, and I go on")
+"""
+
+
+def test_who_names_a_pipeline_means_its_run_and_not_what_its_program_said_behind_it(dsn, home, tmp_path):
+    (tmp_path / "orders.py").write_text(CAUGHT)
+    here = Command(dsn, home)
+    subprocess.run([sys.executable, str(tmp_path / "orders.py")], env=here.environment, check=True)
+    here("agent", "run", "--once")
+    plan = json.loads(here("resume", "orders", "--plan", "-o", "json")[0])
+    assert plan["attempt"] == 2 and plan["stages"][0]["finished"] == 4
 
 
 @pytest.mark.slow
