@@ -50,19 +50,30 @@ def test_text_logs_keep_a_pace_of_their_own(agent, home):
 
 
 @pytest.mark.parametrize(
-    ("rows", "closed", "more", "presses"),
+    ("rows", "closed", "more", "cut", "presses"),
     [
-        (0, 0, False, False),
-        (1, 0, True, False),
-        (PRESSING_ROWS - 1, 0, True, False),
-        (PRESSING_ROWS, 0, True, True),
-        (0, 0, True, True),  # something has to be there first: a run, a day, one more look
-        (1, 1, True, True),
-        (PRESSING_ROWS, 1, False, False),
+        (0, 0, False, False, False),
+        (1, 0, True, False, False),
+        (PRESSING_ROWS - 1, 0, True, False, False),
+        (PRESSING_ROWS, 0, True, False, True),
+        (0, 0, True, False, True),  # something has to be there first: a run, a day, one more look
+        (1, 1, True, False, True),
+        (1, 0, True, True, True),
+        (PRESSING_ROWS, 1, False, False, False),
     ],
 )
-def test_what_presses(rows, closed, more, presses):
-    assert Shipped(rows, closed, more).presses is presses
+def test_what_presses(rows, closed, more, cut, presses):
+    assert Shipped(rows, closed, more, cut).presses is presses
+
+
+def test_batches_that_are_full_follow_at_once(agent, home, dsn):
+    """However small the settings make them: an hour of pauses would be needed here."""
+    agent.config.write_text("spool: {keep: 0s}\nagent: {flush_interval: 60s, batch_rows: 5}\n")
+    agent.start()
+    wait_until(lambda: "connected" in agent.log(), 20)
+    write(spool_of(home), RUN, [str(number) for number in range(300)])
+    door.ring(home)
+    wait_until(lambda: len(stored(dsn)) == 300, 40)
 
 
 def test_an_agent_that_rests_for_long_ends_when_it_is_told(agent, home):

@@ -96,7 +96,7 @@ class FileShipper:
             if len(self._tails) > MAX_OPEN:
                 for tail in chosen:
                     tail.close()
-        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again, into.is_full())
 
     def _meet(self, found: dict[str, Files]) -> None:
         """Make tails of writers not met before, drop those of writers that are gone."""

@@ -31,19 +31,20 @@ PRESSING_ROWS = 2_000  # of a batch: more than that each half second is 4,000 a 
 
 
 class Shipped(NamedTuple):
-    """What one pass did: rows, writers that were closed, and whether more is waiting."""
+    """What one pass did: rows, writers that were closed, whether more may be waiting, and whether the batch ended before all that was there was in it."""
 
     rows: int
     closed: int
     more: bool
+    cut: bool = False
 
     @property
     def presses(self) -> bool:
-        """Whether to go on at once: a good part of a batch came, or what is left needs no writer to bring it.
+        """Whether to go on at once: the batch was cut, much of one came, or what is left needs no writer to bring it.
 
         A trickle can wait for the next pause: a round costs the same for ten rows as for a thousand, and the pipeline's machine pays for it.
         """
-        return self.more and (self.rows >= PRESSING_ROWS or self.rows == 0 or self.closed > 0)
+        return self.more and (self.cut or self.rows >= PRESSING_ROWS or self.rows == 0 or self.closed > 0)
 
 
 class Shipper:
@@ -140,6 +141,7 @@ class Shipper:
         )
         try:
             steps = self._gather(chosen, found, into)
+            cut = into.is_full() or any(step.blocked for step in steps.values())
             for step in steps.values():
                 step.finish()
             moved = [step for step in steps.values() if step.moved]
@@ -153,7 +155,7 @@ class Shipper:
         if len(self._tails) > MAX_OPEN:
             for tail in chosen:
                 tail.close()
-        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again)
+        return Shipped(into.rows, sum(step.closed for step in moved), bool(moved) or again, cut)
 
     def _meet(self, found: dict[str, Files]) -> None:
         """Make tails of writers not met before, from the positions that the sink knows."""
