@@ -108,7 +108,8 @@ class Work:
         killed = self.wait(process) != 0
         self.kills += killed
         # Killed on its way out, when all was done: whether that is resumed, with nothing to do, or was over already, is a matter of microseconds.
-        self.on_its_way_out = killed and os.path.exists(os.path.join(self.folder, "result"))
+        result = os.path.join(self.folder, "result")
+        self.on_its_way_out = killed and os.path.exists(result) and os.path.getsize(result) > 0
         return killed and not self.on_its_way_out
 
     def wait(self, process):
