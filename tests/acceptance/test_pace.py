@@ -1,14 +1,14 @@
 """How often the agent goes to its destinations: a trickle waits for the next pause, so that the machine of a pipeline is left alone."""
 
-import json
-import os
+import time
 
 import pytest
 from test_destinations import RUN, Agent, logged, stored
 
 from flightlog.agent import door
 from flightlog.agent.shipper import PRESSING_ROWS, Shipped
-from integration.shipping import spool_of, write
+from flightlog.journal.writer import Writer
+from integration.shipping import fetch, log, spool_of, write
 from waiting import wait_until
 
 
@@ -19,25 +19,20 @@ def agent(home, dsn, tmp_path):
     one.stop()
 
 
-def beats(home):
-    """Return when the agent last wrote its status."""
-    with open(os.path.join(home, "agent.status")) as file:
-        return json.load(file)["at"]
-
-
-def test_a_trickle_waits_for_the_pause_and_a_reader_ends_it(agent, home, dsn):
-    agent.config.write_text("spool: {keep: 0s}\nagent: {flush_interval: 60s}\n")
+def test_a_trickle_is_shipped_in_few_batches_and_a_reader_ends_the_pause(agent, home, dsn):
+    agent.config.write_text("spool: {keep: 0s}\nagent: {flush_interval: 2s}\n")
     agent.start()
     wait_until(lambda: "connected" in agent.log(), 20)
-    write(spool_of(home), RUN, ["first"])
+    writer = Writer(spool_of(home), lambda: {"run": RUN, "pipeline": "orders"})
+    for number in range(300):
+        assert writer.append(log(RUN, str(number)))
+        moment = time.monotonic() + 0.01
+        wait_until(lambda: time.monotonic() >= moment, 1)
     door.ring(home)
-    wait_until(lambda: stored(dsn) == ["first"], 20)
-    write(spool_of(home), RUN, ["second"])
-    seen = beats(home)
-    wait_until(lambda: beats(home) > seen, 30, "the agent to be seen at work")
-    assert stored(dsn) == ["first"]
-    door.ring(home)
-    wait_until(lambda: stored(dsn) == ["first", "second"], 20)
+    wait_until(lambda: len(stored(dsn)) == 300, 20)
+    writer.close()
+    ((batches,),) = fetch(dsn, "SELECT count(*) FROM pipeline_ship_ledger")
+    assert batches < 300 / 10, "each look has shipped what it found"
 
 
 def test_text_logs_keep_a_pace_of_their_own(agent, home):

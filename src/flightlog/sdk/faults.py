@@ -122,7 +122,7 @@ def dies_of(problem: BaseException, trace: TracebackType | None) -> int:
             recorder.scope = scope  # and all that is still said
         data = _described(problem, trace)
         recorder.fault = data
-        note("uncaught", data)
+        note("uncaught", data, "MainThread")
         return _record("uncaught", data, "MainThread", "")
     except Exception:
         recorder.failed += 1
