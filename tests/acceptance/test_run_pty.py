@@ -197,6 +197,7 @@ def test_in_a_pane_of_tmux_it_stops_goes_on_and_is_interrupted(tmp_path):
         keys("C-c")
         wait_until(lambda: "run.ended" in [e["ev"] for e in running.events(tmp_path)], 30, "the end")
         assert running.ended(tmp_path)["term_signal"] == "SIGINT"
+        wait_until(lambda: screen().rstrip()[-1:] in b"$#", 30, "the prompt")
         keys("echo status-$?", "Enter")
         wait_until(lambda: b"status-130" in screen(), 30, "the shell")
     finally:
