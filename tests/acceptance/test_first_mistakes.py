@@ -146,6 +146,30 @@ with flightlog.run('orders') as run:
     assert logged(home) == [("outer", "behind"), ("outer/C", "in C"), ("outer", "behind both"), ("", "outside")]
 
 
+def test_a_task_that_outlives_its_run_stays_in_it(home, play):
+    code = """
+import asyncio, flightlog
+log = flightlog.get_logger('x')
+async def late(go):
+    await go.wait()
+    with flightlog.stage('inner'): log.info('in')
+    log.info('behind')
+async def main():
+    go = asyncio.Event()
+    with flightlog.run('orders') as run:
+        with run.stage('outer'):
+            task = asyncio.create_task(late(go))
+            await asyncio.sleep(0)
+    go.set()
+    await task
+asyncio.run(main())
+"""
+    play(code)
+    assert logged(home) == [("outer/inner", "in"), ("outer", "behind")]
+    attached = [one["r"] for one in events(home, "run.started") if one["x"]["kind"] == "attached"]
+    assert {one["r"] for one in running.records(home) if one["k"] == "log"} == set(attached)
+
+
 SLOW = """
 import flightlog, os, sys
 with flightlog.run('orders', resume=True) as run:

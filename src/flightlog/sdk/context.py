@@ -26,16 +26,15 @@ class Scope:
         stage: `extract/merge`, empty outside of any.
         tail: the two as the piece of JSON that goes into each record.
         outer: the one around it in this process, if any.
-        left: whether its stage or run has ended.
     """
 
-    __slots__ = ("left", "outer", "run", "stage", "tail")
+    __slots__ = ("outer", "run", "stage", "tail")
 
     def __init__(self, run: str, stage: str = "", outer: Scope | None = None) -> None:
         if not stage.isascii():
             stage = stage.encode("utf-8", "backslashreplace").decode("utf-8")  # no lone surrogates
         stage = redact.text(stage)
-        self.run, self.stage, self.outer, self.left = run, stage, outer, False
+        self.run, self.stage, self.outer = run, stage, outer
         self.tail = ',"r":"%s"' % run if not stage else ',"r":"%s","s":%s' % (run, quote(stage))
 
     def inner(self, stage: str) -> Scope:
@@ -44,6 +43,9 @@ class Scope:
 
 
 current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("flightlog_scope", default=None)
+# Scopes that were left in this context while one that had begun inside of them went on. Not in others: a task that outlives its run stays in it.
+_left: contextvars.ContextVar[tuple[Scope | None, ...]] = contextvars.ContextVar("flightlog_left", default=())
+MOST_LEFT = 32
 
 
 def leave(token: Token[Scope | None] | None, outer: Scope | None, ours: Scope | None = None) -> None:
@@ -54,15 +56,17 @@ def leave(token: Token[Scope | None] | None, outer: Scope | None, ours: Scope | 
     """
     if token is None:
         return
-    if ours is not None:
-        ours.left = True
+    out_of_turn = ours is not None and current.get() is not ours
     try:
         current.reset(token)
     except (ValueError, RuntimeError):
         current.set(outer)
-    here = current.get()
-    if here is not None and here.left:
-        while here is not None and here.left:
+    if out_of_turn:
+        _left.set((*_left.get(), ours)[-MOST_LEFT:])
+    left = _left.get()
+    if left:
+        here = current.get()
+        while here is not None and any(here is one for one in left):
             here = here.outer
         current.set(here)
 
