@@ -10,7 +10,6 @@ import tempfile
 import time
 
 from flightlog import wiring
-from flightlog.ops import background
 from flightlog.ops.pairs import Bench, Once
 from flightlog.ops.ratio import of_pairs
 
@@ -67,14 +66,13 @@ def _run(folder, home):
     for rate in RATES:
         every = max(1, int(ROWS / seconds / rate))
         command = [sys.executable, JOB, folder, str(ROWS), str(every)]
-        before = background.look(home)
-        found = Bench(command, "bench", folder).measure(ROUNDS, 3600.0, _say(f"flightlog {rate}"))
-        _await_shipping()
-        used = background.look(home).since(before)
+        found = Bench(command, "bench", folder, home, _await_shipping).measure(
+            ROUNDS, 3600.0, _say(f"flightlog {rate}")
+        )
         with_s = sum(one.wall_s for one in found.with_us)
         recorders = sum(one.recorder_s for one in found.with_us) / with_s
         wall, own = of_pairs(found.wall()), of_pairs(found.own())
-        agent, server = (None if one is None else one / with_s for one in used)
+        agent, server = (None if one is None else one / with_s for one in found.used())
         real = ROWS / every / (with_s / len(found.with_us))
         lines.append(
             f"| flightlog | {real:,.0f} | {_text(wall)} | {_text(own)} | {recorders:.2%} | {_share(agent)} | {_share(server)} |"

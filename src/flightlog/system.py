@@ -54,20 +54,25 @@ class Native:
     """What is reached below Python's own modules."""
 
     def __init__(self) -> None:
-        self._ctypes: Any = None
+        # All that needs the dynamic linker is found here: in a child that was forked while another thread loaded a library (or ended: glibc loads one
+        # then) it is in the midst of that for ever, and glibc ends a process that calls it.
+        self.fast_write: Callable[[int, bytes, int], int] | None = None
+        self._fstatfs: Callable[[int, Any], int] | None = None
         try:
-            if hasattr(sys, "pypy_version_info"):
-                raise ImportError  # there is no interpreter lock to keep, and ctypes is slow
             import ctypes
 
+            self._buffer, self._long_bytes = ctypes.create_string_buffer, ctypes.sizeof(ctypes.c_long)
+            self._fstatfs = ctypes.CDLL(None).fstatfs
+            if hasattr(sys, "pypy_version_info"):
+                return  # there is no interpreter lock to keep, and ctypes is slow
             # PyDLL keeps the interpreter lock during the call: beside a busy thread a call takes 2.5 us, not 140 (ADR 0002).
             write = ctypes.PyDLL(None).write
             # No argtypes: an int and a bytes object are passed right without them, and converting by them costs 0.3 us of 1.25.
             # The length goes as a C int, which libffi extends to the register; a frame has at most 256 KB and a bit.
             write.restype = ctypes.c_ssize_t
-            self.fast_write: Callable[[int, bytes, int], int] | None = write
+            self.fast_write = write
         except (ImportError, AttributeError, OSError):
-            self.fast_write = None
+            pass
 
     def fork_sentinel(self) -> Sequence[int]:
         """Return something whose item 0 is true in this process and false in a child, also after a fork made in C."""
@@ -81,18 +86,14 @@ class Native:
 
     def file_system_type(self, fd: int) -> int:
         """Return statfs(2)'s f_type of the file system that *fd* is on; 0 when it cannot be known."""
+        if self._fstatfs is None:
+            return 0
         try:
-            if self._ctypes is None:
-                # Once only: what a signal handler raises within an import is swallowed by some interpreters.
-                import ctypes as loaded
-
-                self._ctypes = loaded
-            ctypes = self._ctypes
-            buffer = ctypes.create_string_buffer(256)
-            if ctypes.CDLL(None).fstatfs(fd, buffer) != 0:
+            buffer = self._buffer(256)
+            if self._fstatfs(fd, buffer) != 0:
                 return 0
-            return int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) & 0xFFFFFFFF
-        except (ImportError, AttributeError, OSError):
+            return int.from_bytes(buffer.raw[: self._long_bytes], sys.byteorder) & 0xFFFFFFFF
+        except OSError:
             return 0
 
 

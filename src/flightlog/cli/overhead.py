@@ -20,7 +20,6 @@ from . import output
 from .choose import runs_argument
 
 if TYPE_CHECKING:
-    from ..ops.background import Used
     from ..ops.pairs import Pairs
     from ..ops.ratio import Ratio
 
@@ -103,25 +102,20 @@ def _measure(
     command: tuple[str, ...], rounds: int, seconds: float, limit: float, pipeline: str, form: str, color: str
 ) -> None:
     """Measure, print, and exit."""
-    from ..ops import background
     from ..ops.pairs import Bench
     from ..ops.ratio import BELOW, of_pairs
 
     if pipeline.startswith("-"):
         raise UsageError(f"--pipeline needs a name, and got {pipeline}", "flightlog overhead -n NAME -- COMMAND")
-    home = identity.home()
     bound = 1.0 + limit / 100.0
     with tempfile.TemporaryDirectory(prefix="flightlog-overhead-") as folder:
-        bench = Bench(command, pipeline, folder)
-        before = background.look(home)
+        bench = Bench(command, pipeline, folder, identity.home(), _await_shipping)
         found = bench.measure(rounds, seconds, lambda number, so_far: _progress(number, rounds, so_far))
-        _await_shipping()
-        used = background.look(home).since(before)
     if not found.wall():
         raise FlightlogError("not one pair was measured within the time", f"--seconds {seconds * 10:g}")
     wall = of_pairs(found.wall())
     own = of_pairs(found.own()) if found.own() else None
-    document = as_json(found, wall, own, used, bound, command)
+    document = as_json(found, wall, own, bound, command)
     if form == "json":
         output.say(output.json_text(document))
     else:
@@ -164,12 +158,11 @@ def _ratio(ratio: Ratio) -> dict[str, Any]:
     }
 
 
-def as_json(
-    found: Pairs, wall: Ratio, own: Ratio | None, used: Used, bound: float, command: tuple[str, ...]
-) -> dict[str, Any]:
+def as_json(found: Pairs, wall: Ratio, own: Ratio | None, bound: float, command: tuple[str, ...]) -> dict[str, Any]:
     """Return the contract of `-o json`."""
     with_s = sum(one.wall_s for one in found.with_us)
     recorders = sum(one.recorder_s for one in found.with_us)
+    used = found.used()
     return {
         "v": 1,
         "command": list(command),

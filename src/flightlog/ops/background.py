@@ -27,6 +27,9 @@ class Used(NamedTuple):
         return Used(_difference(self.agent_s, before.agent_s), _difference(self.server_s, before.server_s))
 
 
+NOTHING = Used(None, None)
+
+
 def look(home: str) -> Used:
     """Return what has been used in *home* so far."""
     note = door.holder(home)

@@ -4,7 +4,7 @@ Without: the command itself, with the kill switch in its environment, so that wh
 types it; its own start is part of it. Each pair begins with the other one than the pair before, so that what a machine does over time, and what the
 first of two finds in no cache, falls on both alike. The first pair is thrown away.
 Invariants: output goes nowhere, standard input is empty; the command is run one at a time, and its exit status has to be the same each time.
-Owns: running and measuring the command and its recorders. Leaves agent and server to `background`, arithmetic to `ratio`, words to `cli.overhead`.
+Owns: running and measuring the command and its recorders. Leaves looking at agent and server to `background`, arithmetic to `ratio`, words to `cli.overhead`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import FlightlogError, NotFound
+from . import background
+from .background import NOTHING, Used
 
 _OFF = "monitoring:\n  enabled: false\n"
 
@@ -32,12 +34,14 @@ class Once:
         own_s: CPU seconds of the command and the children it has waited for.
         recorder_s: CPU seconds of keeper and shim; 0 without.
         status: wait status.
+        used: what agent and embedded server have used until all that it recorded was shipped; nothing without.
     """
 
     wall_s: float
     own_s: float
     recorder_s: float
     status: int
+    used: Used = NOTHING
 
 
 @dataclass
@@ -62,6 +66,11 @@ class Pairs:
         found = [(a.own_s, b.own_s) for a, b in zip(self.without, self.with_us, strict=True)]
         return [(a, b) for a, b in found if a > 0 and b > 0]
 
+    def used(self) -> Used:
+        """Return what agent and embedded server have used for all runs with flightlog; None where there was none in one of them."""
+        agents, servers = [one.used.agent_s for one in self.with_us], [one.used.server_s for one in self.with_us]
+        return Used(_sum(agents), _sum(servers))
+
 
 class Bench:
     """See the module.
@@ -70,10 +79,20 @@ class Bench:
         command: what to run.
         pipeline: under which name with flightlog.
         folder: a scratch directory.
+        home: whose agent and server are looked at.
+        shipped: waits until what was recorded is in the store: that work belongs to the run before, and is not to disturb the one after.
     """
 
-    def __init__(self, command: Sequence[str], pipeline: str, folder: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        pipeline: str,
+        folder: str,
+        home: str = "",
+        shipped: Callable[[], None] = lambda: None,
+    ) -> None:
         self._command, self._pipeline, self._folder = list(command), pipeline, folder
+        self._home, self._shipped = home, shipped
         self._environment = {
             name: value for name, value in os.environ.items() if name not in ("FLIGHTLOG_RUN", "FLIGHTLOG_KEEPER")
         }
@@ -125,7 +144,10 @@ class Bench:
             "--",
             *self._command,
         ]
+        before = background.look(self._home) if self._home else NOTHING
         wall, _, status = self._run(command, self._environment)
+        self._shipped()
+        used = background.look(self._home).since(before) if self._home else NOTHING
         try:
             with open(record, encoding="utf-8") as file:
                 ended = json.load(file)
@@ -136,7 +158,7 @@ class Bench:
                 "flightlog did not record the command: there is nothing to compare",
                 "is monitoring.enabled false in this config? flightlog overhead measures what is recorded",
             ) from None
-        return self._same(Once(wall, own, recorders, status))
+        return self._same(Once(wall, own, recorders, status, used))
 
     def _run(self, command: list[str], environment: dict[str, str]) -> tuple[float, float, int]:
         began = time.monotonic()
@@ -176,6 +198,11 @@ def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.terminate()
         process.wait()
         raise
+
+
+def _sum(parts: Sequence[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
 
 
 def _words(status: int) -> str:

@@ -146,16 +146,34 @@ def take(
                 message = record.msg
             else:
                 message = "%s (arguments do not fit: %s)" % (records.safe_text(record.msg), type(problem).__name__)
+        carries = type(record) is mark_logging.Carrying
         if outer is not None and (outer[0] == message or DAGSTER in record.__dict__):
             reference = outer[1]
         else:
             # It may have been journalled before: by another process, or before it was handed on by `logger.handle`.
-            reference = mark_logging.reference(record)
+            reference = getattr(record, "_fl_ref", None) if carries else mark_logging.reference(record)
             if reference is None:
-                n = _journal(record, message if form is None else _formed(form, record, message), now)
+                data = None
+                if form is None and dispatch.event is None and not record.exc_info and not record.stack_info:
+                    # What most records are like, without a call: between them the program has filled the caches with its own.
+                    try:
+                        site = _sites.get((record.lineno, record.pathname, record.levelno, record.name))
+                        if site is not None and len(record.__dict__) == _standard_count and message.isascii():
+                            where = current.get() or recorder.scope
+                            data = f'{site},"t":{now}{where.tail}{threads.get(record.threadName) or thread(record.threadName)},"m":{quote(redact.text(message))}}}'.encode()  # type: ignore[union-attr]
+                    except MISTAKES as problem:
+                        if STACK_ABORTS and must_rise(problem):
+                            raise
+                if data is not None and len(data) <= LARGE_BYTES:
+                    n = recorder.writer.append(data, record.levelno)  # type: ignore[union-attr]
+                else:
+                    n = _journal(record, message if form is None else _formed(form, record, message), now)
                 reference = streams.reference(n) or mark_logging.REFUSED
             dispatch.outer = (message, reference)
-        mark_logging.remember(record, reference)
+        if carries:
+            record._fl_ref = reference
+        else:
+            mark_logging.remember(record, reference)
     except MISTAKES as problem:
         if STACK_ABORTS and must_rise(problem):
             raise

@@ -8,6 +8,7 @@ about its own errors stays as it was (`install`: in captured processes only).
 from __future__ import annotations
 
 import weakref
+from io import TextIOWrapper
 
 from . import streams
 
@@ -39,7 +40,7 @@ _SOURCE = (
 )
 
 REFUSED = ("", 0)  # the reference of a record that was not accepted: it is counted, and not to be tried again
-_Record: type | None = None
+Carrying: type | None = None  # the class of records that have a slot for it, as logging makes them
 _foreign: weakref.WeakKeyDictionary[Any, Reference] = (
     weakref.WeakKeyDictionary()
 )  # of records of the program's own classes
@@ -53,9 +54,12 @@ def at_lines_of(original: Any, source: str) -> str:
 def install(logging: ModuleType, dispatch: Any) -> None:
     """Install into the module *logging*; *dispatch* says what the thread is handing to handlers."""
     original = logging.StreamHandler.emit
+    own = streams.raws
 
     def mark(handler: Any, stream: Any, record: Any, msg: Any) -> Any:
         try:
+            if type(stream) is TextIOWrapper and stream.buffer.raw not in own:  # a file: nothing to be marked
+                return msg
             found = known(record, dispatch)
             if found is not None and type(msg) is str and streams.markable(stream):
                 return streams.prefix(stream, msg + handler.terminator, found) + msg
@@ -71,8 +75,8 @@ def install(logging: ModuleType, dispatch: Any) -> None:
 
 def carry(logging: ModuleType) -> None:
     """Let records carry their reference, from here on. Idempotent."""
-    global _Record
-    if _Record is not None:
+    global Carrying
+    if Carrying is not None:
         return
     base = logging.getLogRecordFactory()
     if not isinstance(base, type):
@@ -103,18 +107,18 @@ def carry(logging: ModuleType) -> None:
         remember(twin, reference(self))
         return twin
 
-    _Record = type(
+    Carrying = type(
         base.__name__,
         (base,),
         {"__slots__": (KEY,), "__module__": base.__module__, "__reduce_ex__": reduce, "__copy__": copy},
     )
-    logging.setLogRecordFactory(_Record)
+    logging.setLogRecordFactory(Carrying)
     logging.makeLogRecord = makeLogRecord  # type: ignore[attr-defined]
 
 
 def remember(record: Any, found: Reference | None) -> None:
     """Let *record* carry the reference under which it was journalled."""
-    if _Record is not None and isinstance(record, _Record):
+    if Carrying is not None and isinstance(record, Carrying):
         record._fl_ref = found  # type: ignore[attr-defined]
     elif found is not None:
         try:
@@ -125,7 +129,7 @@ def remember(record: Any, found: Reference | None) -> None:
 
 def reference(record: Any) -> Reference | None:
     """Return the reference that *record* carries, None when it carries none."""
-    if _Record is not None and isinstance(record, _Record):
+    if Carrying is not None and isinstance(record, Carrying):
         return getattr(record, KEY, None)
     try:
         return _foreign.get(record)

@@ -26,7 +26,7 @@ _ASCII_BASED = frozenset(("utf8", "ascii", "latin1", "iso88591", "usascii", "ans
 MAX_UNDER_WAY = 1024  # marks not seen again: a handler that formats and does not write would fill the memory
 _marking: set[bytes] = set()  # the writers whose records this process has marked
 _pipes: frozenset[tuple[int, int]] | None = None
-_raws: set[io.FileIO] = set()  # the raw layers of Python's own streams
+raws: set[io.FileIO] = set()  # the raw layers of Python's own streams
 
 
 def pipes() -> frozenset[tuple[int, int]]:
@@ -62,7 +62,7 @@ def install() -> None:
         try:
             raw = _raw(getattr(sys, name))
             if raw is not None and raw.fileno() == fd and is_capture(fd):
-                _raws.add(raw)
+                raws.add(raw)
         except Exception:
             recorder.errors += 1
 
@@ -82,7 +82,7 @@ def markable(stream: Any) -> bool:
     What only looks like one may do anything with the text: write it to a file as well, encode it otherwise.
     """
     raw = _raw(stream)
-    return raw is not None and raw in _raws and is_capture(raw.fileno())
+    return raw is not None and raw in raws and is_capture(raw.fileno())
 
 
 def filtering(raw: io.FileIO) -> set[bytes]:
@@ -147,7 +147,7 @@ def _filter(raw: io.FileIO, captures: frozenset[tuple[int, int]]) -> tuple[set[b
 
 def reference(n: int) -> tuple[str, int] | None:
     """Return what a mark says of our record *n*; None when there is none, because it was not accepted."""
-    return (recorder.writer.writer_id, n) if n and recorder.writer is not None else None
+    return (recorder.writer._state.writer, n) if n and recorder.writer is not None else None
 
 
 def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str:

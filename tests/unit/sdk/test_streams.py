@@ -21,7 +21,7 @@ def pipe(monkeypatch):
     monkeypatch.setattr(streams, "_pipes", frozenset({(status.st_dev, status.st_ino)}))
     monkeypatch.setattr(streams, "_marking", {WRITER.encode()})
     raw = io.FileIO(sink, "wb")
-    monkeypatch.setattr(streams, "_raws", {raw})
+    monkeypatch.setattr(streams, "raws", {raw})
     streams.filtering(raw).add(b"one that stays under way")
     yield source, raw
     raw.close()
