@@ -1,6 +1,7 @@
 """`python -m flightlog` and the `flightlog` command: the command line needs Python 3.11, the SDK does not.
 
-Owns: the check that a command line can run here at all, and what to say when it cannot; `run` then runs its command all the same. Leaves
+Owns: the check that a command line can run here at all, and what to say when it cannot; `run` then runs its command all the same, and where nothing is
+wrong it does without click. Leaves
 everything else to `cli`.
 """
 
@@ -25,6 +26,7 @@ def main() -> None:
         sys.stderr.write("Try: a newer Python for the command; pipelines may stay on 3.8 or newer\n")
         sys.exit(2)
     bytecode.guard()
+    _begin_quickly()
     try:
         import click  # noqa: F401
     except ImportError:
@@ -38,6 +40,20 @@ def main() -> None:
     except Exception:
         command_line = _again()
     command_line(prog_name="flightlog")
+
+
+def _begin_quickly() -> None:
+    """Become what a usual `flightlog run` asks for. Returns where it is none, or something of ours is damaged: then the long way finds out."""
+    if sys.argv[1:2] != ["run"]:
+        return
+    try:
+        from .cli import quick, starting
+
+        order = quick.read(sys.argv[1:])
+    except Exception:
+        return
+    if order is not None:
+        starting.start(*order)
 
 
 def _load() -> Any:

@@ -98,7 +98,7 @@ def resume(selector: str, only_plan: bool, yes: bool, form: str, utc: bool, colo
         )
     lay_down(plan.kept)
     os.chdir(latest.cwd or "/")
-    from .run import start
+    from .starting import start
 
     start(list(latest.command or []), latest.pipeline if latest.data.get("named") else "", options(plan.kept))
 

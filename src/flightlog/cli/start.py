@@ -14,7 +14,7 @@ from .. import identity
 from ..errors import UsageError
 from . import output, spans
 from .keep import Elsewhere
-from .run import compile_settings, ensure_agent
+from .starting import compile_settings, ensure_agent
 
 if TYPE_CHECKING:
     from ..process.controller import ProcessController

@@ -1,0 +1,65 @@
+"""The usual command lines of `flightlog run` are read without click, and as it would read them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from flightlog.cli import quick
+from flightlog.cli.run import run
+
+USUAL = [
+    ["--", "python", "x.py"],
+    ["python", "x.py", "-n", "mine", "--", "theirs"],
+    ["-n", "orders", "--", "a"],
+    ["--pipeline", "orders", "a", "--merge"],
+    ["--pipeline=orders=x", "--pty", "--merge", "--", "--", "a"],
+    ["-n", "a", "-n", "b", "--record", "/x/y", "a=b", "-c"],
+    ["--", ""],
+]
+LEFT = [
+    [],
+    ["--"],
+    ["--help"],
+    ["-h", "--", "a"],
+    ["-norders", "--", "a"],
+    ["-n", "--", "a"],
+    ["-n", "-x", "--", "a"],
+    ["-n", "", "--", "a"],
+    ["-n=orders", "--", "a"],
+    ["--merge=1", "a"],
+    ["--pipe", "orders", "--", "a"],
+    ["-d", "--", "a"],
+    ["--resume", "orders", "--", "a"],
+    ["-", "a"],
+    ["-n"],
+]
+
+
+@pytest.mark.parametrize("words", USUAL, ids=" ".join)
+def test_it_reads_what_click_reads(words):
+    read = run.make_context("run", list(words)).params
+    command, pipeline, more = quick.read(["run", *words])
+    assert (command, pipeline) == (list(read["command"]), read["pipeline"])
+    assert {name: bool(value) for name, value in more.items()} == {
+        name: bool(read[name]) for name in ("merge", "pty", "record")
+    }
+    assert not (read["detach"] or read["resume"] or read["yes"])
+
+
+@pytest.mark.parametrize("words", LEFT, ids=" ".join)
+def test_all_else_is_left_to_click(words):
+    assert quick.read(["run", *words]) is None
+
+
+def test_other_commands_are_left_to_click(monkeypatch):
+    assert quick.read(["status"]) is None and quick.read([]) is None
+    monkeypatch.setenv("_FLIGHTLOG_COMPLETE", "bash_complete")
+    assert quick.read(["run", "--", "a"]) is None
+
+
+def test_click_is_not_loaded_to_run_a_command(home):
+    command = [sys.executable, "-X", "importtime", "-m", "flightlog", "run", "--", "/bin/echo", "hello"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+    assert "flightlog.cli.quick" in done.stderr and "click" not in done.stderr
