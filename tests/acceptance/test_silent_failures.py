@@ -332,8 +332,8 @@ def test_without_supervision_the_records_are_made_as_well(tmp_path):
     assert logged(tmp_path) == ["flightlog.uncaught"]
 
 
-def injected(tmp_path, code, **more):
-    """Run Python with the injected SDK and an evidence file, without a keeper; return the lines of evidence."""
+def injected(tmp_path, code, own=False, **more):
+    """Run Python with the injected SDK and an evidence file, without a keeper, as the command's *own* process; return the lines of evidence."""
     run = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
     os.close(evidence.create(str(tmp_path), run))
     path = evidence.path_of(str(tmp_path), run)
@@ -342,7 +342,9 @@ def injected(tmp_path, code, **more):
         tmp_path, FLIGHTLOG_EVIDENCE=path, FLIGHTLOG_SPOOL=str(tmp_path), FLIGHTLOG_RUN=run, **more
     )
     env["PYTHONPATH"] = os.path.join(root, "sdk", "inject.zip")
-    done = subprocess.run([sys.executable, written(tmp_path, code)], env=env, capture_output=True, timeout=60)
+    adopted = f"FLIGHTLOG_ADOPT={run}:$$ " if own else ""
+    command = ["/bin/sh", "-c", f'{adopted}exec "$@"', "sh", sys.executable, written(tmp_path, code)]
+    done = subprocess.run(command, env=env, capture_output=True, timeout=60)
     assert done.returncode == 0
     with open(path) as file:
         return [json.loads(line) for line in file]
@@ -355,12 +357,11 @@ def test_one_process_does_not_fill_the_evidence(tmp_path):
 
 def test_only_the_commands_own_process_notes_its_clean_end(tmp_path):
     assert injected(tmp_path, "", FLIGHTLOG_ADOPT="01ARZ3NDEKTSV4RRFFQ69G5FAV:1") == []
-    code = "import os\nos.environ['FLIGHTLOG_ADOPT'] = '%s:%d' % (os.environ['FLIGHTLOG_RUN'], os.getpid())\n"
     (tmp_path / "own").mkdir()
-    (line,) = injected(tmp_path / "own", code)
+    (line,) = injected(tmp_path / "own", "", own=True)
     assert line["kind"] == "clean"
     (tmp_path / "fork").mkdir()
-    (line,) = injected(tmp_path / "fork", code + "if os.fork(): os.wait()\nelse: print('child')")
+    (line,) = injected(tmp_path / "fork", "import os\nif os.fork(): os.wait()\nelse: print('child')", own=True)
     assert line["kind"] == "clean"
 
 

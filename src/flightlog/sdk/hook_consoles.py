@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 
-from . import mark_logging, streams
+from . import mark_logging, pipes, streams
 from .recorder import recorder
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ def _says(text: str, message: str) -> bool:
 
 def install_rich(module: ModuleType) -> None:
     """Install into rich.console."""
-    if not streams.captured():
+    if not pipes.captured():
         return
     original = module.Console._render_buffer
 
@@ -83,7 +83,7 @@ def _draws(console: Any) -> bool:
 
 def install_tqdm(module: ModuleType) -> None:
     """Install into tqdm.std."""
-    if not streams.captured():
+    if not pipes.captured():
         return
     original = module.tqdm.__dict__["write"].__func__
 

@@ -17,7 +17,7 @@ from .. import records
 from ..config.control import DISABLED, STATE
 from ..journal.encode import MAX_MESSAGE, clean_value, encode
 from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
-from . import mark_logging, redact, streams
+from . import mark_logging, pipes, redact, streams
 from .context import current
 from .pieces import LARGE_BYTES, fields, plain, thread, threads
 from .recorder import recorder
@@ -109,7 +109,7 @@ def install(logging: ModuleType) -> None:
                 dispatch.outer = token
 
         logging.Logger.callHandlers = chained
-    if streams.captured():
+    if pipes.captured():
         _marking = True
         mark_logging.install(logging, dispatch)
 

@@ -11,7 +11,7 @@ import sys
 import threading
 
 from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
-from . import attach, bridged, streams
+from . import attach, bridged, pipes, streams
 from .hook_logging import dispatch
 from .mark_logging import REFUSED
 from .recorder import recorder
@@ -103,7 +103,7 @@ def _received(text: str, record: Any, found: Any) -> Any:
 def install_sinks(module: ModuleType) -> None:
     """Install into loguru._simple_sinks."""
     _install_standard(module.StandardSink)
-    if not streams.captured():
+    if not pipes.captured():
         return
     original = module.StreamSink.write
 

@@ -12,7 +12,7 @@ import threading
 
 from .. import records
 from ..journal.mistakes import MISTAKES, STACK_ABORTS, must_rise
-from . import attach, bridged, streams
+from . import attach, bridged, pipes, streams
 from .hook_logging import dispatch
 from .mark_logging import REFUSED, known, remember
 from .recorder import recorder
@@ -176,7 +176,7 @@ def install_base(module: ModuleType) -> None:
 
 def install_output(module: ModuleType) -> None:
     """Install into structlog._output: its loggers mark what they write to a capture pipe."""
-    if not streams.captured():
+    if not pipes.captured():
         return
     for name in ("PrintLogger", "WriteLogger", "BytesLogger"):
         kind = getattr(module, name, None)

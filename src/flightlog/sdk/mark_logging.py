@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from io import TextIOWrapper
 
-from . import streams
+from . import pipes, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def at_lines_of(original: Any, source: str) -> str:
 def install(logging: ModuleType, dispatch: Any) -> None:
     """Install into the module *logging*; *dispatch* says what the thread is handing to handlers."""
     original = logging.StreamHandler.emit
-    own = streams.raws
+    own = pipes.raws
 
     def mark(handler: Any, stream: Any, record: Any, msg: Any) -> Any:
         try:

@@ -1,7 +1,6 @@
 """Standard output and error of a supervised process: marks are let through to the capture pipe only.
 
-Owns: knowing which descriptors are capture pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), marking text, and the filter through
-which a stream writes while marked text of ours is under way in it.
+Owns: marking text, and the filter through which a stream writes while marked text of ours is under way in it. Leaves knowing the pipes to `pipes`.
 Invariants: `sys.stdout` and `sys.stderr` stay the objects they are, with all their layers; what a program prints itself passes
 through no code of ours, so its tracebacks and its end are what they would have been. A mark never reaches a file, a terminal
 or another pipe: stream and descriptor are asked when text is marked, the descriptor again when the bytes are written.
@@ -9,71 +8,22 @@ or another pipe: stream and descriptor are asked when text is marked, the descri
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 
 from ..journal import mark
 from ..journal.encode import MAX_MESSAGE
 from . import redact
+from .pipes import is_capture, pipes, raw_of, raws
 from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import io
     from typing import Any
 
 _ASCII_BASED = frozenset(("utf8", "ascii", "latin1", "iso88591", "usascii", "ansix3.41968", "iso885915"))
 MAX_UNDER_WAY = 1024  # marks not seen again: a handler that formats and does not write would fill the memory
 _marking: set[bytes] = set()  # the writers whose records this process has marked
-_pipes: frozenset[tuple[int, int]] | None = None
-raws: set[io.FileIO] = set()  # the raw layers of Python's own streams
-
-
-def pipes() -> frozenset[tuple[int, int]]:
-    """Return (device, inode) of the capture pipes of this run; empty when the process is not supervised."""
-    global _pipes
-    if _pipes is None:
-        found = set()
-        for item in os.environ.get("FLIGHTLOG_CAPTURE", "").split(","):
-            parts = item.split(":")
-            if len(parts) == 3 and parts[0].isdigit() and parts[1].isdigit():
-                found.add((int(parts[0]), int(parts[1])))
-        _pipes = frozenset(found)
-    return _pipes
-
-
-def captured() -> bool:
-    """Tell whether this process runs with captured output at all."""
-    return bool(pipes())
-
-
-def is_capture(fd: int) -> bool:
-    """Tell whether *fd* is a capture pipe of ours at this moment."""
-    try:
-        status = os.fstat(fd)
-    except (OSError, ValueError):
-        return False
-    return (status.st_dev, status.st_ino) in pipes()
-
-
-def install() -> None:
-    """Remember which raw layers are those of Python's own streams, on capture pipes. Before the program runs; never raises."""
-    for name, fd in (("stdout", 1), ("stderr", 2)):
-        try:
-            raw = _raw(getattr(sys, name))
-            if raw is not None and raw.fileno() == fd and is_capture(fd):
-                raws.add(raw)
-        except Exception:
-            recorder.errors += 1
-
-
-def _raw(stream: Any) -> io.FileIO | None:
-    """Return the raw layer of *stream*; None where something unknown lies between, that may do anything with the text."""
-    if type(stream) is io.TextIOWrapper:
-        stream = stream.buffer
-    if type(stream) is io.BufferedWriter:
-        stream = stream.raw
-    return stream if type(stream) is io.FileIO else None
 
 
 def markable(stream: Any) -> bool:
@@ -81,7 +31,7 @@ def markable(stream: Any) -> bool:
 
     What only looks like one may do anything with the text: write it to a file as well, encode it otherwise.
     """
-    raw = _raw(stream)
+    raw = raw_of(stream)
     return raw is not None and raw in raws and is_capture(raw.fileno())
 
 
@@ -166,7 +116,7 @@ def prefix(stream: Any, text: str | bytes, found: tuple[str, int] | None) -> str
             if not text:
                 return ""
         data = text if isinstance(text, bytes) else text.encode(encoding, getattr(stream, "errors", None) or "strict")
-        raw = _raw(stream)
+        raw = raw_of(stream)
         if raw is None or len(data) > mark.MAX_TEXT_BYTES:
             return ""
         _marking.add(found[0].encode("ascii"))

@@ -66,14 +66,12 @@ def print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
 
 def install() -> None:
     """Chain into `sys.excepthook` and `sys.unraisablehook`; `threading` is hooked when it is imported."""
-    _install_main()
-    if hasattr(sys, "unraisablehook"):
-        _install_unraisable()
+    for name, made in HOOKS.items():
+        if hasattr(sys, name):
+            setattr(sys, name, made(getattr(sys, name)))
 
 
-def _install_main() -> None:
-    original = sys.excepthook
-
+def _main_hook(original: Any) -> Any:
     def excepthook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         n = 0
         if isinstance(problem, BaseException) and not isinstance(problem, SystemExit):
@@ -85,11 +83,10 @@ def _install_main() -> None:
                 n = faults.dies_of(problem, trace)
         print_marked(original, (kind, problem, trace), n)
 
-    sys.excepthook = excepthook
+    return excepthook
 
 
-def _install_unraisable() -> None:
-    original = sys.unraisablehook
+def _unraisable_hook(original: Any) -> Any:
     # What the hook needs is bound here: it may be called when the interpreter goes down and the names of modules are gone.
     state, show = faults.state, print_marked
 
@@ -105,7 +102,13 @@ def _install_unraisable() -> None:
             n = 0
         show(original, (unraisable,), n)
 
-    sys.unraisablehook = unraisablehook
+    return unraisablehook
+
+
+HOOKS = {
+    "excepthook": _main_hook,
+    "unraisablehook": _unraisable_hook,
+}  # name in sys -> what makes ours, around who was there
 
 
 def install_threads(threading: ModuleType) -> None:

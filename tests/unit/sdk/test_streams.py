@@ -7,7 +7,7 @@ import os
 import pytest
 
 from flightlog.journal import mark
-from flightlog.sdk import streams
+from flightlog.sdk import pipes, streams
 
 WRITER = "0123456789abcdef" * 2
 OTHER = "f" * 32
@@ -18,7 +18,7 @@ def pipe(monkeypatch):
     """(read end, raw layer over the write end, filtering); the pipe is a capture unless `elsewhere` is called."""
     source, sink = os.pipe()
     status = os.fstat(sink)
-    monkeypatch.setattr(streams, "_pipes", frozenset({(status.st_dev, status.st_ino)}))
+    monkeypatch.setattr(pipes, "_pipes", frozenset({(status.st_dev, status.st_ino)}))
     monkeypatch.setattr(streams, "_marking", {WRITER.encode()})
     raw = io.FileIO(sink, "wb")
     monkeypatch.setattr(streams, "raws", {raw})
@@ -30,7 +30,7 @@ def pipe(monkeypatch):
 
 def elsewhere(raw, monkeypatch):
     """From now on *raw* does not lead to a capture pipe."""
-    monkeypatch.setattr(streams, "_pipes", frozenset())
+    monkeypatch.setattr(pipes, "_pipes", frozenset())
     monkeypatch.setattr(streams, "_filters", {})
     del raw.write
     streams.filtering(raw).add(b"one that stays under way")
