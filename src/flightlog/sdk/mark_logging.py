@@ -8,7 +8,6 @@ about its own errors stays as it was (`install`: in captured processes only).
 from __future__ import annotations
 
 import weakref
-from io import TextIOWrapper
 
 from . import pipes, streams
 
@@ -54,11 +53,11 @@ def at_lines_of(original: Any, source: str) -> str:
 def install(logging: ModuleType, dispatch: Any) -> None:
     """Install into the module *logging*; *dispatch* says what the thread is handing to handlers."""
     original = logging.StreamHandler.emit
-    own = pipes.raws
+    raw_of, own = pipes.raw_of, pipes.raws
 
     def mark(handler: Any, stream: Any, record: Any, msg: Any) -> Any:
         try:
-            if type(stream) is TextIOWrapper and stream.buffer.raw not in own:  # a file: nothing to be marked
+            if raw_of(stream) not in own:  # a file, most often: nothing to be marked
                 return msg
             found = known(record, dispatch)
             if found is not None and type(msg) is str and streams.markable(stream):
