@@ -2,7 +2,7 @@
 
 `python pipeline_job.py FOLDER ROWS EVERY`: logs a line each EVERY rows. As it runs today it keeps its own progress and checkpoint file. Under `flightlog run`
 (FLIGHTLOG_RUN is set) flightlog's stages, progress and checkpoints stand in their place, and its own FileHandler goes on. JOB_ADDS names what is added instead:
-`otel`, `loguru`, `structlog`: each line goes there as well.
+`otel`, `loguru`, `structlog`: each line goes there as well; `write`: nothing but one write(2) of 230 bytes.
 """
 
 import csv
@@ -47,6 +47,10 @@ def adds(name, folder):
         )
         logger = structlog.get_logger()
         return lambda row, total: logger.info("row", row=row, total=total)
+    elif name == "write":
+        fd = os.open(os.path.join(folder, "write.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        line = b"x" * 229 + b"\n"
+        return lambda row, total: os.write(fd, line)
     return None
 
 
