@@ -1,4 +1,4 @@
-"""The Pythons that a command starts, of which there may be thousands: they load next to nothing of ours, and their failures are told all the same."""
+"""The Pythons that a command starts: their failures are told as those of its own process."""
 
 import sys
 
@@ -6,11 +6,6 @@ import interpreters
 import pytest
 import running
 from test_silent_failures import CASES, VERSIONS, _masked, faults_of, logged, plainly, written
-
-LATE = "finalizer, late"  # in some Pythons nothing can be imported any more by then; Python prints it, and what is printed is captured
-LOADED = "import sys\nprint(sorted(n for n in sys.modules if n.startswith('flightlog')))"
-LIGHT = {"flightlog", "flightlog._version", "flightlog.bytecode", "flightlog.sdk", "flightlog.sdk.bootstrap"}
-LIGHT |= {"flightlog.sdk.crash", "flightlog.sdk.pipes"}
 
 
 def grandchild(python, script, home, **more):
@@ -34,30 +29,13 @@ def test_each_failure_of_a_child_is_stated_once(tmp_path, home, case, version):
     code, faults, loggers = CASES[case]
     script = written(tmp_path, code)
     assert grandchild(python, script, home) == plainly(python, script, tmp_path)
-    if case == LATE:
-        assert (faults_of(home), logged(home)) in (([], []), (faults, loggers))
-        return
     assert faults_of(home) == sorted(faults)
     assert logged(home) == sorted(loggers)
 
 
 @pytest.mark.parametrize("version", [*VERSIONS, "pypy3"])
-def test_a_child_that_hooks_nothing_loads_next_to_nothing(tmp_path, home, version):
-    python = interpreters.find(version) or pytest.skip(f"no Python {version} on this machine")
-    code = "import sys\nhooked = {'threading', 'warnings', 'logging', 'subprocess'} & set(sys.modules)\n" + LOADED
-    script = written(tmp_path, code + "\nprint(bool(hooked))")
-    status, out, _ = grandchild(python, script, home)
-    loaded, hooked = out.decode().splitlines()
-    assert status == 0
-    if hooked == "False":  # else this installation loads one of them at its start
-        assert set(eval(loaded)) <= LIGHT  # noqa: S307
-    assert running.records(home) and logged(home) == []
-
-
-@pytest.mark.parametrize("version", [*VERSIONS, "pypy3"])
 @pytest.mark.parametrize("name", ["threading", "warnings", "subprocess", "logging", "asyncio", "concurrent.futures"])
 def test_what_is_imported_is_there_once(tmp_path, home, name, version):
-    """Although the SDK, which its import calls, may need it and import it first."""
     python = interpreters.find(version) or pytest.skip(f"no Python {version} on this machine")
     code = f"import sys, {name} as mine\nfirst = mine\nfrom importlib import reload\n"
     code += "import flightlog.journal.writer as writer, threading\n"
@@ -101,3 +79,38 @@ def test_what_is_logged_by_a_child_and_what_it_dies_of_are_one_account(tmp_path,
     assert grandchild(sys.executable, script, home)[0] == 1
     assert logged(home) == ["flightlog.uncaught", "root"]
     assert [fault[1] for fault in faults_of(home)] == ["KeyError"]
+
+
+KEPT = {
+    "handed on to who was there before": "import sys\nold = sys.excepthook\nimport logging\nsys.excepthook = lambda *a: old(*a)",
+    "put back": "import sys\nold = sys.excepthook\nimport subprocess\nsys.excepthook = old",
+}
+
+
+@pytest.mark.parametrize("code", KEPT.values(), ids=list(KEPT))
+def test_a_hook_that_was_kept_is_ours(tmp_path, home, code):
+    script = written(tmp_path, code + "\nraise KeyError('dead')")
+    assert grandchild(sys.executable, script, home)[0] == 1
+    assert [fault[:2] for fault in faults_of(home)] == [("uncaught", "KeyError")]
+    assert logged(home) == ["flightlog.uncaught"]
+
+
+def test_a_child_interrupted_dies_of_it(tmp_path, home):
+    script = written(tmp_path, "raise KeyboardInterrupt")
+    plain = plainly(sys.executable, script, tmp_path)
+    done = running.run(
+        running.kept(["/bin/sh", "-c", '"$0" "$1"; echo $?', sys.executable, script]), home, cwd=str(home)
+    )
+    assert (plain[0], done[1]) == (-2, b"130\n")
+
+
+def test_threads_that_die_at_the_same_time_are_each_told(tmp_path, home):
+    code = "import _thread, time\ndef fails(n): raise KeyError(n)\nfor n in range(6): _thread.start_new_thread(fails, (n,))\ntime.sleep(0.5)"
+    assert grandchild(sys.executable, written(tmp_path, code), home)[0] == 0
+    assert [fault[:2] for fault in faults_of(home)] == [("thread", "KeyError")] * 6
+
+
+def test_modules_that_are_run_find_their_code(tmp_path, home):
+    for name in ("threading", "warnings"):
+        command = running.kept(["/bin/sh", "-c", f'"$0" -m {name}; exit $?', sys.executable])
+        assert running.run(command, home, cwd=str(home))[0] == 0

@@ -53,11 +53,6 @@ def install() -> None:
     ending.install()
 
 
-def is_installed() -> bool:
-    """Tell whether `install` has been called in this process, or in the one it was forked from."""
-    return _installed
-
-
 def end_at_exit() -> None:
     """Have the process's own run end when the process does. Idempotent."""
     global _ends

@@ -66,12 +66,14 @@ def print_marked(hook: Any, arguments: tuple[Any, ...], n: int) -> None:
 
 def install() -> None:
     """Chain into `sys.excepthook` and `sys.unraisablehook`; `threading` is hooked when it is imported."""
-    for name, made in HOOKS.items():
-        if hasattr(sys, name):
-            setattr(sys, name, made(getattr(sys, name)))
+    _install_main()
+    if hasattr(sys, "unraisablehook"):
+        _install_unraisable()
 
 
-def _main_hook(original: Any) -> Any:
+def _install_main() -> None:
+    original = sys.excepthook
+
     def excepthook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         n = 0
         if isinstance(problem, BaseException) and not isinstance(problem, SystemExit):
@@ -83,10 +85,11 @@ def _main_hook(original: Any) -> Any:
                 n = faults.dies_of(problem, trace)
         print_marked(original, (kind, problem, trace), n)
 
-    return excepthook
+    sys.excepthook = excepthook
 
 
-def _unraisable_hook(original: Any) -> Any:
+def _install_unraisable() -> None:
+    original = sys.unraisablehook
     # What the hook needs is bound here: it may be called when the interpreter goes down and the names of modules are gone.
     state, show = faults.state, print_marked
 
@@ -102,13 +105,7 @@ def _unraisable_hook(original: Any) -> Any:
             n = 0
         show(original, (unraisable,), n)
 
-    return unraisablehook
-
-
-HOOKS = {
-    "excepthook": _main_hook,
-    "unraisablehook": _unraisable_hook,
-}  # name in sys -> what makes ours, around who was there
+    sys.unraisablehook = unraisablehook
 
 
 def install_threads(threading: ModuleType) -> None:
