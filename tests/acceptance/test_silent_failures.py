@@ -369,3 +369,30 @@ def test_what_fails_at_a_prompt_is_no_fault_of_the_run(tmp_path):
     status, _, err = running.run(running.kept([sys.executable, "-q", "-i"]), tmp_path, stdin=b"1 / 0\nprint(2)\n")
     assert (status, b"ZeroDivisionError" in err) == (0, True)
     assert faults_of(tmp_path) == []
+
+
+CONSOLE = """
+import code, sys
+class Console(code.InteractiveInterpreter):
+    said = ""
+    def write(self, text): self.said += text
+console = Console()
+console.runsource("1/0")
+console.runsource("x = = 1")
+print(console.said)
+code.InteractiveInterpreter().runsource("[][1]")
+sys.excepthook = lambda *a: print("mine")
+console.runsource("1/0")
+"""
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, "pypy3"])
+def test_a_console_of_the_programs_shows_what_is_typed_wrong_where_it_wants_to(tmp_path, version):
+    python = interpreters.find(version) or pytest.skip(f"no Python {version} on this machine")
+    script = written(tmp_path, CONSOLE)
+    home = tmp_path / "home"
+    home.mkdir()
+    plain = plainly(python, script, tmp_path)
+    assert b"ZeroDivisionError" in plain[1] and b"mine" in plain[1]
+    assert supervised(python, script, home) == plain
+    assert faults_of(home) == []

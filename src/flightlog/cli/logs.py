@@ -206,7 +206,7 @@ def _say_losses(dropped: Mapping[str, Drops]) -> None:
     words = [f"{records} record{'' if records == 1 else 's'}"] if records else []
     words += [f"{output.size(lost)} of output"] if lost else []
     if words:
-        output.note(f"-- {' and '.join(words)} were not kept: the spool could not take them; flightlog audit --")
+        output.note(f"-- {' and '.join(words)} were not kept; flightlog audit says why --")
 
 
 def _say_end(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from json.encoder import encode_basestring_ascii as quote
 
 from .. import records
@@ -134,7 +135,12 @@ def take(
     """Journal *record*, once; return what `dispatch.outer` was before. Never raises. *form* makes another text of it than its message."""
     outer = dispatch.outer
     try:
-        now = int(record.created * 1e9)
+        try:
+            now = int(record.created * 1e9)
+        except MISTAKES as problem:  # a program's filter may put anything there
+            if STACK_ABORTS and must_rise(problem):
+                raise
+            now = time.time_ns()
         if (now >= recorder.check_at or recorder.page[STATE]) and not _admit(record, now):
             return outer
         try:

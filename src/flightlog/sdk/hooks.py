@@ -61,6 +61,12 @@ def _loguru_sinks(module: ModuleType) -> None:
     hook_loguru.install_sinks(module)
 
 
+def _code(module: ModuleType) -> None:
+    from . import hook_code
+
+    hook_code.install(module)
+
+
 def _threading(module: ModuleType) -> None:
     from . import hook_threads, uncaught
 
@@ -133,6 +139,7 @@ def _popen(module: ModuleType) -> None:
 HOOKS = {
     "logging": _logging,
     "warnings": _warnings,
+    "code": _code,
     "threading": _threading,
     "asyncio.base_events": _asyncio,
     "concurrent.futures._base": _futures,

@@ -11,6 +11,7 @@ what cannot be resumed begins afresh, and that is said. Owns: the choice. Leaves
 from __future__ import annotations
 
 import os
+import time
 
 from .. import identity, records
 from ..config import switch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .resumable import Resumable
 
 VARIABLE = "FLIGHTLOG_RESUME"
+BEING_MADE_SECONDS = 5.0  # a folder of checkpoints that is younger may not say yet what it is of
 
 
 def take_up(run: Resumable) -> dict[str, Any]:
@@ -57,6 +59,8 @@ def _choose(run: Resumable, work: str, named: list[str]) -> Lineage | None:
             continue
         known = slots.read(path, NAME, troubles)
         if known is None:
+            if time.time() - os.stat(path).st_mtime < BEING_MADE_SECONDS:
+                continue  # another run of the same work begins at this moment
             run.untold.append(("%s says not what it is of, and is not resumed" % path, True))
             continue
         order = ("1" if origin in named else "0") + str(known.facts.get("run"))

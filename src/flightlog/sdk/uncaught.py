@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_behind: list[tuple[Any, Any]] = []  # our excepthook, who was there before
+
+
 class _Diverted:
     """Stands for sys.stderr while a hook prints: collects what this thread writes, passes on what others do."""
 
@@ -85,7 +88,13 @@ def _install_main() -> None:
                 n = faults.dies_of(problem, trace)
         print_marked(original, (kind, problem, trace), n)
 
+    _behind.append((excepthook, original))
     sys.excepthook = excepthook
+
+
+def behind(hook: Any) -> Any:
+    """Return who was there before *hook*, which is ours; None when it is not."""
+    return next((before for ours, before in _behind if ours is hook), None)
 
 
 def _install_unraisable() -> None:

@@ -56,6 +56,8 @@ def test_bound_fields_come_first_and_exceptions_last(tmp_path):
         "record.threadName = None",
         "record.exc_info = True",
         "record.pathname = 7",
+        "record.created = float('nan')",
+        "record.created = 'x'",
     ],
 )
 def test_logging_record_with_strange_attributes(tmp_path, change):
