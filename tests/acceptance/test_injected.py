@@ -110,3 +110,12 @@ def test_hidden_sitecustomize_still_runs(tmp_path):
     done = subprocess.run(front, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     lines = done.stdout.splitlines()
     assert lines[-2:] == ["the users own", "None"], done
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, "pypy3"])
+def test_what_importlib_util_loads_is_not_loaded_for_us(tmp_path, version):
+    """It loads `warnings`, `contextlib` and more in most Pythons: a fifth of what we add to the start of each."""
+    python = interpreter(version) or pytest.skip(f"no Python {version} on this machine")
+    command = [python, "-c", "import sys; print('importlib.util' in sys.modules)"]
+    plain = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    assert supervised(tmp_path, command).stdout == plain

@@ -15,6 +15,7 @@ from .. import records
 from .decode import clean
 
 MAX_COMMAND = 16384  # characters of a command line kept in the run's row
+INDEXED = ("pipeline", "parent", "origin")
 _VERDICT = re.compile(r"[a-z]+(-[a-z]+){0,3}")
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS"))
 _BY_SIGNAL = {"SIGABRT": "abort", "SIGXCPU": "cpu-limit", "SIGXFSZ": "file-limit"}
@@ -117,9 +118,11 @@ class RunFacts:
         if self.stage is not None:
             row["last_stage"] = self.stage
         cleaned: dict[str, Any] = clean(row)
-        cleaned["pipeline"] = records.kept_name(
-            cleaned["pipeline"]
-        )  # behind escapes, which are longer than what they stand for
+        for (
+            name
+        ) in INDEXED:  # an index takes short ones only; behind escapes, which are longer than what they stand for
+            if cleaned.get(name):
+                cleaned[name] = records.kept_name(cleaned[name])
         return cleaned
 
     def bare_row(self, node: str, now_ns: int) -> dict[str, Any]:

@@ -58,9 +58,15 @@ def _boot(here):
         def find_spec(name, path=None, target=None):
             if name != "flightlog":
                 return None
-            from importlib.util import spec_from_file_location
+            importing = sys.modules.get(
+                "_frozen_importlib_external"
+            )  # what importlib.util hands out, without the rest that it loads
+            if importing is None:
+                import importlib._bootstrap_external as importing
 
-            return spec_from_file_location(name, os.path.join(root, "__init__.py"), submodule_search_locations=[root])
+            return importing.spec_from_file_location(
+                name, os.path.join(root, "__init__.py"), submodule_search_locations=[root]
+            )
 
     sys.meta_path.append(Last)
     if os.environ.get("FLIGHTLOG_SPOOL"):
