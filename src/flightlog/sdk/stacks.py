@@ -17,6 +17,7 @@ from .. import identity
 from ..journal import evidence
 from . import crash, faults
 from .logger import get_logger
+from .recorder import recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Reporter:
                 stacks=self.check(),
             )
         except Exception:
-            pass
+            recorder.errors += 1
         self._writing.release()
 
 
