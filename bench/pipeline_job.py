@@ -55,7 +55,7 @@ def adds(name, folder):
 
 
 def transform(row):
-    """What is done to a row: checked, converted, a key, tax, the quarter, a score, its JSON; some fifteen microseconds, as loading jobs take them."""
+    """What is done to a row: checked, converted, a key, tax, the quarter, a score, its JSON; some ten to thirty microseconds, as loading jobs take them."""
     number, name, amount, day = row
     value, when, name = Decimal(amount), date.fromisoformat(day), name.strip().lower()
     if value < 0 or not NAME.fullmatch(name) or not AMOUNT.fullmatch(amount):

@@ -1,8 +1,7 @@
 """`python -m flightlog` and the `flightlog` command: the command line needs Python 3.11, the SDK does not.
 
 Owns: the check that a command line can run here at all, and what to say when it cannot; `run` then runs its command all the same, and where nothing is
-wrong it does without click. Leaves
-everything else to `cli`.
+wrong it does without click. Leaves everything else to `cli`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which of this process's streams are Python's own and lead to a capture pipe of its run.
 
-Owns: the pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), and what is remembered of the streams before the program's first line. Imports next to
-nothing: every Python that a supervised command starts does this. Leaves marks to `streams`.
+Owns: the pipes (FLIGHTLOG_CAPTURE: "dev:ino:stdout,..."), and what is remembered of the streams before the program's first line. Leaves marks to
+`streams`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def install() -> None:
             if raw is not None and raw.fileno() == fd and is_capture(fd):
                 raws.add(raw)
         except Exception:  # a stream of somebody's own: nothing is marked in it
-            pass
+            from .recorder import recorder
+
+            recorder.errors += 1
 
 
 def raw_of(stream: Any) -> io.FileIO | None:

@@ -59,8 +59,8 @@ def _choose(run: Resumable, work: str, named: list[str]) -> Lineage | None:
             continue
         known = slots.read(path, NAME, troubles)
         if known is None:
-            if time.time() - os.stat(path).st_mtime < BEING_MADE_SECONDS:
-                continue  # another run of the same work begins at this moment
+            if _is_being_made(path):
+                continue
             run.untold.append(("%s says not what it is of, and is not resumed" % path, True))
             continue
         order = ("1" if origin in named else "0") + str(known.facts.get("run"))
@@ -81,6 +81,14 @@ def _choose(run: Resumable, work: str, named: list[str]) -> Lineage | None:
         return None
     line.there = _clear(path)
     return line
+
+
+def _is_being_made(path: str) -> bool:
+    """Tell whether another run of the same work seems to begin there at this moment, or has taken it away again."""
+    try:
+        return time.time() - os.stat(path).st_mtime < BEING_MADE_SECONDS
+    except OSError:
+        return True
 
 
 def _attempt(facts: dict[str, Any]) -> int:
