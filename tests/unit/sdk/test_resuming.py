@@ -323,3 +323,16 @@ print(json.dumps(seen))
         file.write(b"\0" * 100)
     assert at(code, "-1")[0] == [[0, 1, 2, 5]]
     assert any("could not be read" in text for text in at.said())
+
+
+def test_a_folder_that_does_not_say_what_it_is_of_is_spoken_of_when_nobody_makes_it_now(at):
+    at("with flightlog.run('orders') as run:\n    run.checkpoint('at', 1)\n    " + KILL, status=-9)
+    (folder,) = [path for path in glob.glob(str(at.path / "**" / "*-*"), recursive=True) if os.path.isdir(path)]
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    resumes = "with flightlog.run('orders', resume=True) as run:\n    print(json.dumps(run.checkpoint('at')))"
+    printed, said = at(resumes)
+    assert printed == [None] and "says not what it is of" not in said
+    os.makedirs(folder, exist_ok=True)  # the good end has closed what was left
+    os.utime(folder, (1, 1))
+    assert "says not what it is of" in at(resumes)[1]
