@@ -14,7 +14,7 @@ import time
 import psycopg
 
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.store.db import connect
 from flightlog.store.ingest import PostgresBatch, PostgresSink
 from flightlog.store.queries import query

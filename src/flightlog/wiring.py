@@ -19,7 +19,8 @@ from . import identity
 from .agent import door
 from .agent.file_positions import load as load_file_positions
 from .agent.file_positions import waiting
-from .agent.spool import CAPTURE, Files, directories, look
+from .agent.spool import CAPTURE, Files, directories
+from .agent.spool_scan import look
 from .config import quota, switch
 from .config.compiling import Rules
 from .config.settings import Settings, load_or_default

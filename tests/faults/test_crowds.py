@@ -11,7 +11,8 @@ import pytest
 from campaign import rounds
 from injection import shimmed
 
-from flightlog.agent.spool import bytes_of, look
+from flightlog.agent.spool import bytes_of
+from flightlog.agent.spool_scan import look
 from flightlog.journal.format import FRAME_HEAD_BYTES, TAG, salt_of
 from waiting import wait_until
 

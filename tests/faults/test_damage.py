@@ -9,7 +9,7 @@ from campaign import SEED, rounds
 from spoiled import PAGE, Spoiled
 
 from flightlog import identity
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.journal.format import FRAME_HEAD, FRAME_HEAD_BYTES, salt_of, segment_name
 from integration.shipping import fetch
 

@@ -9,7 +9,7 @@ from campaign import LONG, SEED, rounds
 from injection import shimmed
 
 from flightlog import identity
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from waiting import wait_until
 
 PIPELINE = """

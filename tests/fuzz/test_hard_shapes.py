@@ -9,7 +9,7 @@ from flightlog.agent import lines, step
 from flightlog.agent.file_rows import FileGathering
 from flightlog.agent.journal_tail import JournalTail
 from flightlog.agent.sink import Position
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.agent.step import Step
 from flightlog.journal import mark, reader
 from flightlog.journal.format import frame, segment_name

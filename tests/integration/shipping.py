@@ -5,7 +5,7 @@ import time
 
 from flightlog import identity
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of, segment_name
 from flightlog.store.db import connect

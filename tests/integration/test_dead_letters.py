@@ -7,7 +7,7 @@ import pytest
 
 from flightlog import identity
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.errors import SegmentError
 from flightlog.journal.capture import CaptureWriter
 from integration import shipping

@@ -12,7 +12,7 @@ from flightlog.agent.destinations import Together
 from flightlog.agent.file_shipper import FileShipper
 from flightlog.agent.file_sink import FileSink, FileWish
 from flightlog.agent.retire import retire
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.errors import SinkError
 from flightlog.journal import reader
 from flightlog.journal.encode import encode

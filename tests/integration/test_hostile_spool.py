@@ -14,7 +14,8 @@ from flightlog import identity
 from flightlog.agent import layout
 from flightlog.agent.retire import retire
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import MAX_SEGMENT_BYTES, bytes_of, directories, look
+from flightlog.agent.spool import MAX_SEGMENT_BYTES, bytes_of, directories
+from flightlog.agent.spool_scan import look
 from flightlog.agent.step import MAX_QUARANTINE_BYTES, keep_damage
 from flightlog.agent.upkeep import Upkeep, Wanted
 from flightlog.config.quota import Amount
@@ -277,7 +278,7 @@ def test_a_directory_whose_name_is_nearly_a_user_stops_nothing(home, name):
 
 
 def test_many_names_do_not_stop_the_look(home, monkeypatch):
-    from flightlog.agent import spool as module
+    from flightlog.agent import spool_scan as module
 
     monkeypatch.setattr(module, "MAX_NAMES", 50)
     folder = spool_of(home)

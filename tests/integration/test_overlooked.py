@@ -6,7 +6,7 @@ import os
 import pytest
 
 from flightlog import identity
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.journal.format import segment_name
 from integration.shipping import NODE, log, messages, segment, ship_all, shipper_for, spool_of
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from flightlog import identity
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.journal.encode import encode
 from flightlog.journal.format import frame, salt_of, segment_name
 from flightlog.query.audit import VANISHED, audit

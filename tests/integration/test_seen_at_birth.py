@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from flightlog import identity
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.journal.capture import CaptureWriter
 from flightlog.journal.format import LOCK_SUFFIX, META_SUFFIX
 from flightlog.journal.liveness import lock_is_held

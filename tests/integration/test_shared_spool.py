@@ -15,7 +15,8 @@ from flightlog.agent import layout
 from flightlog.agent.door import Door
 from flightlog.agent.retire import retire
 from flightlog.agent.shipper import Shipper
-from flightlog.agent.spool import directories, look
+from flightlog.agent.spool import directories
+from flightlog.agent.spool_scan import look
 from flightlog.errors import NotFound, Refused
 from flightlog.journal.capture import CaptureWriter
 from flightlog.journal.writer import Writer

@@ -10,7 +10,7 @@ import pytest
 
 from flightlog import identity
 from flightlog.agent import rows
-from flightlog.agent.spool import look
+from flightlog.agent.spool_scan import look
 from flightlog.errors import Fenced, PositionConflict, SinkUnavailable
 from flightlog.journal.capture import INDEX_ENTRY, CaptureWriter
 from flightlog.journal.encode import encode

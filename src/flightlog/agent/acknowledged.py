@@ -13,7 +13,7 @@ from typing import Protocol
 from .sink import Position
 from .spool import Files
 
-CLOSED = Position(closed=True)
+CLOSED, NOWHERE = Position(closed=True), Position()
 
 
 class Acknowledging(Protocol):
@@ -53,7 +53,7 @@ class Acknowledged:
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer was shipped to its end and will write no more."""
-        return self._positions.get(writer, Position()).closed
+        return self._positions.get(writer, NOWHERE).closed
 
     def position(self, writer: str) -> Position | None:
         """Return how far a writer was shipped, None when that is not known."""
@@ -61,7 +61,7 @@ class Acknowledged:
 
     def waiting(self, files: Files) -> int:
         """Return how many of a writer's bytes are not known to be in the store."""
-        at = self._positions.get(files.writer, Position())
+        at = self._positions.get(files.writer, NOWHERE)
         if at.closed:
             return 0
         return sum(

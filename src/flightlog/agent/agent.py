@@ -29,7 +29,8 @@ from .retire import KEPT_SECONDS, retire
 from .self_check import Result, SelfCheck
 from .shipper import Shipper
 from .sink import Sink
-from .spool import Files, bytes_of, directories, look
+from .spool import Files, bytes_of, directories
+from .spool_scan import Scan, look
 from .upkeep import Upkeep
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -80,6 +81,8 @@ class Agent:
         self._destinations.say = self.say
         self.quiet = False
         self._hint = Hint(home)
+        self._scan = Scan(self._is_settled)
+        self._found: dict[str, Files] = {}  # when the last batch was made
         self._self_check = SelfCheck(home, self_check)
         self._errands = errands
         if errands is not None:
@@ -189,7 +192,7 @@ class Agent:
         if self._self_check.is_due() and (not worked or now >= self._next_part):
             self._next_part = now + PART_SECONDS
             self._tell(self._self_check.step(self._sink))
-        found = self._look()
+        found = self._found
         self._destinations.board.say("database", SHIPPING, backlog_bytes=self._shipper.backlog(found))
         return worked, bool(self._shipper.living_runs(found)) or (self._errands is not None and self._errands.busy)
 
@@ -242,14 +245,18 @@ class Agent:
 
     def _look(self) -> dict[str, Files]:
         owners = {**self._destinations.owners, **(self._shipper.owners if self._shipper else {})}
-        return look(directories(self._home, self._spool), owners)
+        return self._scan.look(directories(self._home, self._spool), owners)
+
+    def _is_settled(self, writer: str) -> bool:
+        shipped = self._shipper is not None and self._shipper.is_closed(writer)
+        return shipped or self._destinations.is_closed(writer)
 
     def _work(self) -> bool:
         """Ship one batch; tell whether anything moved."""
         if self._sink is None or self._shipper is None:
             self._open()
         assert self._sink is not None and self._shipper is not None
-        found = self._look()
+        self._found = found = self._look()
         now = time.monotonic()
         look_alive = now >= self._next_alive
         if look_alive:

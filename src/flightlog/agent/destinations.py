@@ -18,7 +18,8 @@ from .board import OFF, Board
 from .file_delivery import FileDelivery
 from .file_sink import FileWish
 from .sink import Position
-from .spool import directories, look
+from .spool import directories
+from .spool_scan import Scan
 
 LOOK_SECONDS = 1.0
 
@@ -79,6 +80,7 @@ class Destinations:
         self.board = Board(home)
         self.wish = ask()
         self._files = FileDelivery(node, home, batch_rows, self.board, self._say)
+        self._scan = Scan(self._files.is_closed)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -89,7 +91,7 @@ class Destinations:
 
     @property
     def owners(self) -> dict[str, int]:
-        """Whose a writer is, as far as the text logs know, for `spool.look`. May be asked from another thread."""
+        """Whose a writer is, as far as the text logs know, for `Scan.look`. May be asked from another thread."""
         return dict(self._files.owners)
 
     def start(self) -> None:
@@ -109,6 +111,10 @@ class Destinations:
         if self.wish.files is not None:
             parts.append(self._files)
         return Together([part for part in parts if part is not None] if None not in parts else [])
+
+    def is_closed(self, writer: str) -> bool:
+        """Tell whether a writer is in the text logs to its end."""
+        return self._files.is_closed(writer)
 
     def drain_files(self, deadline: float) -> bool:
         """Write everything there is into text logs, without a thread, until *deadline* (monotonic); tell whether all was written."""
@@ -167,5 +173,5 @@ class Destinations:
 
     def _round(self, look_alive: bool = False) -> bool:
         wish = self.wish
-        found = look(directories(self._home, self._spool), self.owners) if wish.files is not None else {}
+        found = self._scan.look(directories(self._home, self._spool), self.owners) if wish.files is not None else {}
         return self._files.round(wish.files, wish.directory, found, look_alive)

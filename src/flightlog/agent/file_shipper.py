@@ -57,7 +57,7 @@ class FileShipper:
 
     @property
     def owners(self) -> dict[str, int]:
-        """Whose a writer is, for `spool.look`."""
+        """Whose a writer is, for `Scan.look`."""
         return self._sink.positions.owners
 
     def is_closed(self, writer: str) -> bool:

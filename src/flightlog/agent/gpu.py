@@ -25,7 +25,8 @@ from typing import Any
 from .. import identity
 from ..config import gpu_page
 from ..journal.evidence import SUFFIX as EVIDENCE
-from .spool import MAX_NAMES, directories
+from .spool import directories
+from .spool_scan import MAX_NAMES
 
 MODULE = "pynvml"
 EYE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gpu_eye.py")

@@ -20,6 +20,7 @@ from .spool import CAPTURE, Files
 
 READS = 256  # files per look; the rest is read at the next ones
 FIRST_BYTES = 4096
+NOWHERE = Position()
 
 
 class Oldest:
@@ -33,14 +34,16 @@ class Oldest:
         known: dict[str, tuple[int, int, int]] = {}
         reads = 0
         for writer, files in found.items():
-            at = acknowledged.position(writer) or Position()
+            at = acknowledged.position(writer) or NOWHERE
+            if at.closed:
+                continue
             number, offset = at.segno, at.offset
             while files.sizes.get(number, 0) <= offset:
                 later = files.next_after(number)
                 if later is None:
                     break
                 number, offset = later, 0
-            if at.closed or files.sizes.get(number, 0) <= offset:
+            if files.sizes.get(number, 0) <= offset:
                 continue
             one = self._known.get(writer)
             if one is None or one[:2] != (number, offset) or not one[2]:

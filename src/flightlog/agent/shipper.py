@@ -72,7 +72,7 @@ class Shipper:
         self._tails: dict[str, Tail] = {}
         self._runs: dict[str, int] = {}  # next pos by run, as committed
         self._closed: set[str] = set()  # writers shipped to their end
-        self.owners: dict[str, int] = {}  # whose a writer is, for `spool.look`: somebody else may use its name
+        self.owners: dict[str, int] = {}  # whose a writer is, for `Scan.look`: somebody else may use its name
         self._clock = Clock(set())
         self._sites = Sites()
         self.unreadable: dict[str, str] = {}  # why what writers wrote cannot be read

@@ -1,32 +1,26 @@
-"""What lies in the spool: the files of each writer, found by one look at the directories.
+"""What lies in the spool: the files of each writer, and the directories of this node's agent.
 
 Invariants: users whom the agent serves may put anything into their directories: nothing but a regular file with one name, that belongs to whom the
 directory belongs to, is ever looked into; no link is followed; nothing is waited for. Whose a file is says the file system, never a record.
-Owns: listing, which directories belong to this node's agent, and flushing them. Reads no contents, changes nothing.
+Owns: which directories these are, what a file there has to be, and flushing. Leaves looking to `spool_scan`. Reads no contents, changes nothing.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
-from itertools import islice
 
 from .. import identity
 from ..journal import reader
 from ..journal.format import (
     CAPTURE_SUFFIX,
-    END_SUFFIX,
     INDEX_SUFFIX,
     LOCK_SUFFIX,
-    META_SUFFIX,
     SEGMENT_SUFFIX,
-    parse_name,
     segment_name,
 )
 from ..system import os
 
 JOURNAL, CAPTURE = "journal", "capture"
-MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
 MAX_GAP = 1000  # numbers in a row that failed births may have used up; whoever names a file can name any number
 MAX_SEGMENT_BYTES = 4 << 30  # a new one begins at 8 MiB, unless none can be made
 
@@ -117,64 +111,6 @@ def open_directory(folder: str) -> tuple[int, frozenset[int]]:
     return fd, frozenset((owner,) if for_user else (owner, os.geteuid()))
 
 
-def look(folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
-    """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over.
-
-    Args:
-        folders: spool directories.
-        owners: whose a writer is known to be, by its id: a name that stands in several directories is his, else the first one's.
-    """
-    found: dict[str, Files] = {}
-    for folder in folders:
-        try:
-            fd, allowed = open_directory(folder)
-        except OSError:
-            continue
-        try:
-            with os.scandir(fd) as entries:
-                for entry in islice(entries, MAX_NAMES):
-                    _take(found, folder, entry, allowed, owners or {})
-        except OSError:
-            continue
-        finally:
-            os.close(fd)
-    return found
-
-
-def _take(
-    found: dict[str, Files],
-    folder: str,
-    entry: os.DirEntry[str],
-    allowed: frozenset[int],
-    owners: Mapping[str, int],
-) -> None:
-    """Take one name of a directory into account."""
-    parsed = parse_name(entry.name)
-    if parsed is None:
-        return
-    try:
-        status = entry.stat(follow_symlinks=False)
-    except OSError:
-        return
-    if not is_plain(status) or status.st_uid not in allowed:
-        return
-    writer, number, suffix = parsed
-    files = found.get(writer)
-    if files is None or (files.directory != folder and owners.get(writer) == status.st_uid != files.uid):
-        files = found[writer] = Files(folder, writer, status.st_uid)
-    elif files.directory != folder or files.uid != status.st_uid:
-        return
-    files.names.append(entry.name)
-    files.used += min(status.st_size, status.st_blocks * 512)
-    if suffix in (SEGMENT_SUFFIX, CAPTURE_SUFFIX):
-        files.sizes[number] = status.st_size
-        files.times[number] = status.st_mtime
-    if suffix in (CAPTURE_SUFFIX, META_SUFFIX):
-        files.kind = CAPTURE
-    elif suffix == END_SUFFIX:
-        files.ended = True
-
-
 def is_plain(status: os.stat_result) -> bool:
     """Tell whether this is a regular file with one name, of a size that a segment can have."""
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size <= MAX_SEGMENT_BYTES
@@ -209,6 +145,5 @@ __all__ = [
     "directories",
     "flush_folder",
     "is_plain",
-    "look",
     "open_directory",
 ]

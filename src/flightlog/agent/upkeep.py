@@ -27,7 +27,8 @@ from .acknowledged import Acknowledged
 from .hint import Hint
 from .lag import Oldest
 from .retire import retire
-from .spool import CAPTURE, Files, bytes_of, directories, flush_folder, look
+from .spool import CAPTURE, Files, bytes_of, directories, flush_folder
+from .spool_scan import Scan
 
 EVERY_SECONDS = 0.5  # twice in the second that a power cut may take: flushing takes its time as well
 SHORTEST_SECONDS = 0.05  # between two looks, when the spool fills fast
@@ -81,6 +82,7 @@ class Upkeep:
         self._began = time.monotonic()
         self._used = (0.0, 0)  # when, and how much was in the spool then
         self.acknowledged = Acknowledged()
+        self._scan = Scan(self.acknowledged.is_closed)
         self.hint: Hint | None = None
         self.limits = control.NO_LIMITS
         self.pressure = 0
@@ -124,7 +126,7 @@ class Upkeep:
         if wrong:
             self.say(f"the config file is not taken, what it said before holds: {wrong}")
         folders = directories(self._home, self._chosen)
-        found = look(folders)
+        found = self._scan.look(folders)
         self.disabled = not switch.file_enabled(self._config)
         pause = self._weigh(folders, found)
         if last or time.monotonic() >= self._flush_at:
@@ -154,7 +156,7 @@ class Upkeep:
             freed = retire(found, self.acknowledged, spare=False, hint=self.hint)
             if freed:
                 found.clear()
-                found.update(look(folders))
+                found.update(self._scan.look(folders))
                 disk = quota.disk(folders[0])
                 free = disk.free if disk else free
         oldest = self._oldest.look(found, self.acknowledged)
@@ -176,12 +178,15 @@ class Upkeep:
 
     def _users(self, folders: list[str], found: dict[str, Files]) -> dict[int, int]:
         """Return how many bytes each user has in the spool that are not in the store."""
-        users = {_owner(folder): 0 for folder in folders}
+        owner = {folder: _owner(folder) for folder in folders}
+        users = dict.fromkeys(owner.values(), 0)
         users.setdefault(os.geteuid(), 0)
         if not self.acknowledged.asked and time.monotonic() - self._began < ASK_SECONDS:
             return users  # most of it may be in the store: nobody drops a record because an agent has just begun
         for files in found.values():
-            users[_owner(files.directory)] += self.acknowledged.waiting(files)
+            waiting = self.acknowledged.waiting(files)
+            if waiting:
+                users[owner[files.directory]] += waiting
         return users
 
     def _page(self, uid: int) -> ControlPage | None:

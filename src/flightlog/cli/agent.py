@@ -147,7 +147,8 @@ def _must_be_ours() -> None:
 
 def _facts() -> dict[str, Any]:
     from .. import wiring
-    from ..agent.spool import bytes_of, directories, look
+    from ..agent.spool import bytes_of, directories
+    from ..agent.spool_scan import look
 
     home = identity.home()
     note = door.holder(home)

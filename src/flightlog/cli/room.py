@@ -77,7 +77,8 @@ def _looked_up(reading: Reading | None) -> dict[str, Any]:
     from .. import wiring
     from ..agent.acknowledged import Acknowledged
     from ..agent.lag import Oldest
-    from ..agent.spool import directories, look
+    from ..agent.spool import directories
+    from ..agent.spool_scan import look
 
     chosen = wiring.settings().spool
     disk = quota.disk(identity.spool_dir()) or quota.Disk(0, 1 << 62)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import identity
 from ..agent.shipper import Shipper
-from ..agent.spool import Files, directories, look
+from ..agent.spool import Files, directories
+from ..agent.spool_scan import look
 from ..errors import NotFound, UsageError
 from ..query.drops import Drops, Lost, add, settled
 from ..query.logs import Filter, Line

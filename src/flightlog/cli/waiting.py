@@ -16,7 +16,8 @@ from .. import identity, records
 from ..agent.capture_tail import CaptureTail
 from ..agent.journal_tail import NO_RUN, JournalTail
 from ..agent.sink import Position
-from ..agent.spool import CAPTURE, Files, directories, look
+from ..agent.spool import CAPTURE, Files, directories
+from ..agent.spool_scan import look
 from ..query.runs import list_runs
 from ..query.selectors import SHORT, Catalogue, stored
 from ..wiring import OPEN_LINE_BYTES

@@ -1,0 +1,195 @@
+"""Looking at the spool, again and again: what has not changed is not looked at twice.
+
+A spool keeps what was shipped for an hour, so that a node of short jobs has thousands of files there, of which a handful grow. A look therefore costs as
+much as has changed: a directory is read when its time of change says so, and files are asked for their size while somebody may write into them.
+
+Invariants: each look returns what stands there now, as far as anybody can still change it; nothing rests on the memory alone for longer than FULL_SECONDS,
+since the times of a network's or a coarse file system, and clocks that are set, may hide a change.
+Owns: listing, and the memory of it. Leaves what a file has to be to `spool`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+
+from ..journal.format import CAPTURE_SUFFIX, END_SUFFIX, META_SUFFIX, SEGMENT_SUFFIX, parse_name
+from ..system import os, time
+from .spool import CAPTURE, Files, is_plain, open_directory
+
+MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
+FULL_SECONDS = 30.0  # after which everything is looked at anew
+COARSE_NS = 3_000_000_000  # a directory that changed as lately as this may change again without showing it: FAT counts in two seconds
+RECENT_SECONDS = (
+    60.0  # a file that was written to as lately as this may be in the hands of a writer that has begun its next one
+)
+
+
+class _Known:
+    """What is known of one name: its number and suffix; once it was looked at, whose it is, its bytes, those on the disk, and when it was written to."""
+
+    __slots__ = ("mtime", "number", "size", "suffix", "uid", "used")
+
+    def __init__(self, number: int, suffix: str) -> None:
+        self.number, self.suffix = number, suffix
+        self.uid = -1  # not looked at, or nothing that may be
+        self.size = self.used = 0
+        self.mtime = 0.0
+
+    def look(self, fd: int, name: str, allowed: frozenset[int]) -> None:
+        """Ask the file system."""
+        self.uid = -1
+        try:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return
+        if is_plain(status) and status.st_uid in allowed:
+            self.uid, self.size, self.mtime = status.st_uid, status.st_size, status.st_mtime
+            self.used = min(status.st_size, status.st_blocks * 512)
+
+
+class _Writer:
+    """One writer's names in one directory.
+
+    Attributes:
+        files: as they were last seen.
+        settled: whether they were looked at when it was known already that nobody writes into them any more.
+    """
+
+    __slots__ = ("changed", "files", "names", "settled")
+
+    def __init__(self) -> None:
+        self.names: dict[str, _Known] = {}
+        self.files: Files | None = None
+        self.changed = True  # in its names
+        self.settled = False
+
+    def look(self, folder: str, fd: int, writer: str, allowed: frozenset[int], now: float) -> None:
+        """Look at what can have changed by *now*, seconds since the epoch."""
+        newest = max([known.number for known in self.names.values()])
+        files: Files | None = None
+        for name, known in self.names.items():
+            if self.changed or known.number >= max(0, newest - 1) or abs(now - known.mtime) < RECENT_SECONDS:
+                known.look(fd, name, allowed)
+            if known.uid < 0:
+                continue
+            if files is None:
+                files = Files(folder, writer, known.uid)
+            elif files.uid != known.uid:
+                continue
+            files.names.append(name)
+            files.used += known.used
+            if known.suffix in (SEGMENT_SUFFIX, CAPTURE_SUFFIX):
+                files.sizes[known.number] = known.size
+                files.times[known.number] = known.mtime
+            if known.suffix in (CAPTURE_SUFFIX, META_SUFFIX):
+                files.kind = CAPTURE
+            elif known.suffix == END_SUFFIX:
+                files.ended = True
+        self.files, self.changed = files, False
+
+
+class _Folder:
+    """What is known of one directory: which it is, when it had changed last, every name, and its writers."""
+
+    __slots__ = ("changed_ns", "full_at", "names", "place", "writers")
+
+    def __init__(self, place: tuple[int, int]) -> None:
+        self.place = place
+        self.full_at = time.monotonic() + FULL_SECONDS
+        self.changed_ns = -1  # by its own time; -1: it is to be listed at the next look, whatever it says
+        self.names: dict[str, tuple[str, int, str] | None] = {}
+        self.writers: dict[str, _Writer] = {}
+
+    def list(self, fd: int) -> bool:
+        """Take the names that came and went; tell whether the directory could be read to its end."""
+        names: dict[str, None] = {}
+        whole = True
+        try:
+            with os.scandir(fd) as entries:
+                for entry in islice(entries, MAX_NAMES):
+                    names[entry.name] = None
+        except OSError:  # a damaged directory: what can be read of it is shipped
+            names.update(dict.fromkeys(self.names))
+            whole = False
+        for name in [name for name in self.names if name not in names]:
+            parsed = self.names.pop(name)
+            if parsed is not None:
+                one = self.writers[parsed[0]]
+                del one.names[name]
+                one.changed, one.settled = True, False
+                if not one.names:
+                    del self.writers[parsed[0]]
+        for name in [name for name in names if name not in self.names]:
+            parsed = self.names[name] = parse_name(name)
+            if parsed is not None:
+                one = self.writers.setdefault(parsed[0], _Writer())
+                one.names[name] = _Known(parsed[1], parsed[2])
+                one.changed, one.settled = True, False
+        return whole
+
+
+class Scan:
+    """A memory of the spool, for one thread.
+
+    Args:
+        is_settled: tells of a writer whether it was shipped to its end and writes no more.
+    """
+
+    def __init__(self, is_settled: Callable[[str], bool] = lambda writer: False) -> None:
+        self._is_settled = is_settled
+        self._folders: dict[str, _Folder] = {}
+
+    def look(self, folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
+        """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over. Nobody may change them.
+
+        Args:
+            folders: spool directories.
+            owners: whose a writer is known to be, by its id: a name that stands in several directories is his, else the first one's.
+        """
+        found: dict[str, Files] = {}
+        for folder in [folder for folder in self._folders if folder not in folders]:
+            del self._folders[folder]
+        for folder in folders:
+            for writer, files in self._look(folder).items():
+                other = found.get(writer)
+                if other is None or (owners and owners.get(writer) == files.uid != other.uid):
+                    found[writer] = files
+        return found
+
+    def _look(self, folder: str) -> dict[str, Files]:
+        try:
+            fd, allowed = open_directory(folder)
+        except OSError:
+            self._folders.pop(folder, None)
+            return {}
+        try:
+            seen = self._listed(folder, fd)
+            now = time.time()
+            for writer, one in seen.writers.items():
+                if not one.settled:
+                    one.settled = self._is_settled(writer)  # before it is looked at: what was written till then is seen
+                    one.look(folder, fd, writer, allowed, now)
+            return {writer: one.files for writer, one in seen.writers.items() if one.files is not None}
+        except OSError:
+            self._folders.pop(folder, None)
+            return {}
+        finally:
+            os.close(fd)
+
+    def _listed(self, folder: str, fd: int) -> _Folder:
+        status = os.fstat(fd)
+        place = (status.st_dev, status.st_ino)
+        seen = self._folders.get(folder)
+        if seen is None or seen.place != place or time.monotonic() >= seen.full_at:
+            seen = self._folders[folder] = _Folder(place)
+        if seen.changed_ns != status.st_mtime_ns:
+            now = time.time_ns()
+            whole = seen.list(fd)
+            seen.changed_ns = status.st_mtime_ns if whole and now - status.st_mtime_ns > COARSE_NS else -1
+        return seen
+
+
+def look(folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
+    """Return the files of every writer in *folders*, looked at once; see `Scan.look`."""
+    return Scan().look(folders, owners)
