@@ -11,16 +11,17 @@ import resource
 import signal
 import sys
 import time
-import traceback
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from . import identity, redact
 from .agent import door
 from .errors import FlightlogError, Refused
 from .process import family, launch
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
     from .agent.upkeep import Wanted
     from .config.watch import Watch
 
@@ -204,6 +205,8 @@ def run_agent(background: bool = False) -> None:
 
 def _say_masked(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
     """Print what ends this process; it goes into the agent's log, so without secrets."""
+    import traceback  # not at each start of a run, which asks here for an agent
+
     text = "".join(traceback.format_exception(kind, problem, trace))
     sys.stderr.write(redact.text(text))
 

@@ -11,11 +11,14 @@ import contextlib
 import os
 import select
 import time
-from typing import Any
 
 from .. import identity
 from .._version import __version__
 from ..journal import lifelock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LOCK_NAME, BELL_NAME = "agent.lock", "agent.wake"
 
