@@ -4,4 +4,4 @@ Each section of that file is a module with a `TITLE` and `run() -> str`, which r
 A section whose module is not there yet, or which returns None, is left as it was.
 """
 
-SECTIONS = ("calls", "startup", "shipping", "pipeline", "supervisors")
+SECTIONS = ("calls", "startup", "shipping", "rest", "pipeline", "supervisors")

@@ -10,6 +10,12 @@ import sys
 
 from . import bytecode
 
+try:
+    # What signal is made of, without the enums, which take as long to load as much of ours.
+    import _signal  # type: ignore[import-not-found]
+except ImportError:
+    _signal = None
+
 OLDEST = (3, 11)
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +30,11 @@ def main() -> None:
         )
         sys.stderr.write("Try: a newer Python for the command; pipelines may stay on 3.8 or newer\n")
         sys.exit(2)
+    heard = sys.argv[1:2] == ["run"] and _let_interrupts_end_it()
     bytecode.guard()
     _begin_quickly()
+    if heard:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         import click  # noqa: F401
     except ImportError:
@@ -39,6 +48,14 @@ def main() -> None:
     except Exception:
         command_line = _again()
     command_line(prog_name="flightlog")
+
+
+def _let_interrupts_end_it() -> bool:
+    """Let Ctrl-C end `flightlog run` while it loads as it would end the command, by the signal and without a traceback; tell whether that was changed."""
+    if _signal is None or _signal.getsignal(_signal.SIGINT) is not _signal.default_int_handler:
+        return False
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    return True
 
 
 def _begin_quickly() -> None:

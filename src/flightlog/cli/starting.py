@@ -3,7 +3,7 @@
 Invariants: the process that the user started becomes the keeper by exec, so that its pid, its signals and its exit
 status are the command's as far as the caller can tell. The kill switch turns it into a plain exec. Nothing here delays
 the command noticeably: no click is needed. Whatever is wrong with us, the command runs.
-Owns: the decision to record. Leaves options to `run` and `quick`, everything after the exec to `process.keeper`.
+Owns: the decision to record. Leaves options to `run` and `quick`, everything after the exec to `process.supervision`.
 """
 
 from __future__ import annotations
