@@ -63,3 +63,16 @@ def test_click_is_not_loaded_to_run_a_command(home):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "hello\n")
     assert "flightlog.cli.quick" in done.stderr and "click" not in done.stderr
+
+
+def test_a_record_overwrites_what_a_run_has_written_and_nothing_else(home, tmp_path):
+    command = [sys.executable, "-m", "flightlog", "run", "--record"]
+    theirs, ours = tmp_path / "passwd", tmp_path / "record"
+    theirs.write_text("root:x:0:0\n")
+    done = subprocess.run([*command, theirs, "--", "touch", tmp_path / "began"], capture_output=True, text=True)
+    assert done.returncode == 2 and theirs.read_text() == "root:x:0:0\n" and not (tmp_path / "began").exists()
+    assert done.stderr.startswith(f"Error: --record would overwrite {theirs}, which no run has written\nTry: ")
+    for code in (3, 4):
+        done = subprocess.run([*command, ours, "--", "sh", "-c", f"exit {code}"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "")
+        assert f'"exit_code":{code}' in ours.read_text().replace(" ", "")

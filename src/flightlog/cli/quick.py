@@ -42,4 +42,6 @@ def read(words: Sequence[str]) -> tuple[list[str], str, dict[str, str]] | None:
     if not rest:
         return None
     pipeline, record = given.pop("pipeline"), given["record"]
+    if record and os.path.lexists(record):  # whose is it?
+        return None
     return rest, pipeline, {**given, "record": identity.absolute(record) if record else ""}
