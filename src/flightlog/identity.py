@@ -12,6 +12,7 @@ import re
 import stat
 import zlib
 
+from . import later
 from .system import os, time
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # https://github.com/ulid/spec: 48 bits of ms, 80 random bits
@@ -21,8 +22,10 @@ _next = itertools.count().__next__
 DETACHED = "FLIGHTLOG_DETACHED"
 CHECKPOINTS = "checkpoints"  # in a spool directory: what pipelines keep to go on from (`sdk.lineage`)
 SYSTEM_CONFIG = "/etc/flightlog/config.yml"
-_SPOOL_BLOCK = re.compile(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
-_SPOOL_PATH = re.compile(rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M)
+_SPOOL_BLOCK = later.pattern(rb"^spool[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n((?:[ \t]+[^\n]*\n?|[ \t]*\r?\n|#[^\n]*\n)*)", re.M)
+_SPOOL_PATH = later.pattern(
+    rb"^[ \t]+path[ \t]*:[ \t]*[\"']?(/[^\"'#\r\n]*?/spool)/?[\"']?[ \t]*(?:#[^\n]*)?\r?$", re.M
+)
 
 
 def _random(count: int) -> bytes:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 
+from .. import later
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Collection, Iterator, Sequence
 
-_TOKEN = re.compile(
+_TOKEN = later.pattern(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'[^']*')|(?P<mark>[{}\[\],:])|(?P<comment>(?<![^\s])\#[^\n]*)|(?P<space>\s+)|"""
     r"""(?P<property>[!&][^\s{}\[\],]*)|(?P<plain>[^\s{}\[\],:][^{}\[\],:\n]*)""",
     re.S,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 
-from .. import identity
+from .. import identity, later
 from . import flow
 
 TYPE_CHECKING = False
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 TRUE, FALSE = ("true", "yes", "on", "1", "y"), ("false", "no", "off", "0", "n")
 _WORDS = "(%s)" % "|".join(TRUE + FALSE)
-_PRINTED = re.compile(
+_PRINTED = later.pattern(
     r"monitoring:(?:\\n|\r?\n)[ \t]+enabled:[ \t]*[\"']?" + _WORDS + r"\b[\"']?[ \t]*(?:#[^\n]*)?(?:\r?\n|\\n|$)", re.I
 )
 # A key, what YAML may put before its value (a tag, an anchor), and the value up to a comment.
-_ENTRY = re.compile(
+_ENTRY = later.pattern(
     r"(?:---[ \t]+)?(?P<quote>[\"']?)(?P<key>[\w.-]+)(?P=quote)[ \t]*:(?:(?:[ \t]+[!&][^\s{]*)*[ \t]*)(?P<value>(?:(?!(?<![^\s])#).)*)"
 )
-_OPENING = re.compile(r"\s*(?:#[^\n]*\n\s*|%[^\n]*\n\s*|---(?=[\s{])\s*)*\{")
-_SCALAR = re.compile(r"[\"']?(?:" + _WORDS + r"|0+)[\"']?[\s,;.\0]*", re.I)  # lenient: it was typed in a hurry
-_WORD = re.compile(r"[\w.-]*")
-_OURS = re.compile(rb"^[\"']?(monitoring|logging|database)[\"']?[ \t]*:|monitoring:\\n", re.M)
-_OURS_INSIDE = re.compile(rb"[{,]\s*[\"']?(monitoring|logging|database)[\"']?\s*:")
+_OPENING = later.pattern(r"\s*(?:#[^\n]*\n\s*|%[^\n]*\n\s*|---(?=[\s{])\s*)*\{")
+_SCALAR = later.pattern(r"[\"']?(?:" + _WORDS + r"|0+)[\"']?[\s,;.\0]*", re.I)  # lenient: it was typed in a hurry
+_WORD = later.pattern(r"[\w.-]*")
+_OURS = later.pattern(rb"^[\"']?(monitoring|logging|database)[\"']?[ \t]*:|monitoring:\\n", re.M)
+_OURS_INSIDE = later.pattern(rb"[{,]\s*[\"']?(monitoring|logging|database)[\"']?\s*:")
 PATH = ("monitoring", "enabled")
 MAX_LINE = 4096  # characters looked at before a printed line
 MAX_BYTES = 1 << 20  # a larger file is not a config file

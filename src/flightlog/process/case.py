@@ -7,8 +7,8 @@ Pure; standard library only.
 from __future__ import annotations
 
 import os
-import re
 
+from .. import later
 from .evidence import signal_name
 
 TYPE_CHECKING = False
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 PROVEN, LIKELY, UNKNOWN = "proven", "likely", "unknown"
 _MOST = 1 << 62  # beyond that it is no number that anything here can be
 _SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"))
-_PYTHON = re.compile(r"(?:python|pypy)[\d.]*$")
+_PYTHON = later.pattern(r"(?:python|pypy)[\d.]*$")
 # The last line of a traceback: a dotted name, then a colon or the end.
-_LAST_OF_TRACEBACK = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*)(?::.*|)$")
+_LAST_OF_TRACEBACK = later.pattern(r"^(?:[A-Za-z_][\w.]*\.)?([A-Z]\w*)(?::.*|)$")
 
 
 class Finding:

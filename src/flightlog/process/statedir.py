@@ -18,10 +18,9 @@ import errno
 import fcntl
 import json
 import os
-import re
 import time
 
-from .. import identity
+from .. import identity, later
 from ..journal import lifelock
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FOLDER = "processes"
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")  # as the commands table has it (migration 0005)
+NAME = later.pattern(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")  # as the commands table has it (migration 0005)
 LOOKERS_SECONDS = 2.0
 MAX_BYTES = 8 << 20
 NOTE_SECONDS = 0.5

@@ -6,8 +6,7 @@ coreutils' timeout (124). Leaves signals to `verdict_signal`. Pure; see `case` f
 
 from __future__ import annotations
 
-import re
-
+from .. import later
 from .case import LIKELY, PROVEN, Case, Finding, describe_fault
 
 _MEMORY = frozenset(("MemoryError", "OutOfMemoryError", "_ArrayMemoryError"))
@@ -21,7 +20,7 @@ _DEGRADED_WORDS = (
     "Error in atexit",
     "Exception in callback",
 )
-_KILLED_PID = re.compile(r"(?m): line \d{1,9}: +(\d{1,9}) Killed\b")  # as bash puts it
+_KILLED_PID = later.pattern(r"(?m): line \d{1,9}: +(\d{1,9}) Killed\b")  # as bash puts it
 _BY_SHELL = {
     "SIGSEGV": "native-crash",
     "SIGBUS": "native-crash",

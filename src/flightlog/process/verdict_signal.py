@@ -6,13 +6,12 @@ kills to `verdict`, exit codes to `verdict_exit`. Pure; see `case` for what it i
 
 from __future__ import annotations
 
-import re
-
+from .. import later
 from .case import LIKELY, PROVEN, UNKNOWN, Case, Finding, describe_fault
 
 _NATIVE = frozenset(("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"))
 _ASKED = frozenset(("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"))
-_SEGFAULT = re.compile(r"segfault at ([0-9a-f]{1,16}) ip .* error ([0-9a-f]{1,8})(?: in ([^\[\s]+))?")
+_SEGFAULT = later.pattern(r"segfault at ([0-9a-f]{1,16}) ip .* error ([0-9a-f]{1,8})(?: in ([^\[\s]+))?")
 NULL_PAGE = 4096
 # What C libraries print before they abort.
 _ABORT_WORDS = (
