@@ -111,19 +111,21 @@ def status_of(inode):
     )
 
 
-FOLDER = SimpleNamespace(
-    st_mode=stat.S_IFDIR | 0o700,
-    st_nlink=2,
-    st_size=0,
-    st_blocks=1,
-    st_ctime=0.0,
-    st_mtime=0.0,
-    st_mtime_ns=0,
-    st_dev=1,
-    st_ino=0,
-    st_uid=0,
-    st_gid=0,
-)
+def folder_status(disk, path):
+    changed = disk.changed.get(path, 0)
+    return SimpleNamespace(
+        st_mode=stat.S_IFDIR | 0o700,
+        st_nlink=2,
+        st_size=0,
+        st_blocks=1,
+        st_ctime=changed / 1e9,
+        st_mtime=changed / 1e9,
+        st_mtime_ns=changed,
+        st_dev=1,
+        st_ino=-1 - sorted(disk.folders).index(path),
+        st_uid=0,
+        st_gid=0,
+    )
 
 
 class Paths:
@@ -244,11 +246,14 @@ class Os:
 
     def fstat(self, fd):
         inode = self._open_of(fd).inode
-        return status_of(inode) if hasattr(inode, "number") else FOLDER
+        return status_of(inode) if hasattr(inode, "number") else folder_status(self._kernel.disk, inode.path)
 
-    def stat(self, path, *, follow_symlinks=True):
+    def stat(self, path, *, dir_fd=None, follow_symlinks=True):
+        if dir_fd is not None:
+            self._kernel.call("stat")
+            path = self._open_of(dir_fd).inode.path + "/" + path
         if path in self._kernel.disk.folders:
-            return FOLDER
+            return folder_status(self._kernel.disk, path)
         if path not in self._kernel.disk.names:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         return status_of(self._kernel.disk.names[path])
@@ -260,11 +265,11 @@ class Os:
         self._kernel.call("unlink")
         if dir_fd is not None:
             path = self._open_of(dir_fd).inode.path + "/" + path
-        self._kernel.disk.unlink(path)
+        self._kernel.disk.unlink(path, self._kernel.wall_ns)
 
     def replace(self, old, new):
         self._kernel.call("rename")
-        self._kernel.disk.rename(old, new)
+        self._kernel.disk.rename(old, new, self._kernel.wall_ns)
 
     def rename(self, old, new):
         if old not in self._kernel.disk.names:

@@ -8,6 +8,7 @@ import errno
 import re
 
 PAGE = 128  # small, so that frames of some hundred bytes cross pages
+TICK_NS = 4_000_000
 ID = re.compile(rb"#(\d+)#")  # in every record that the simulation writes
 
 
@@ -81,6 +82,7 @@ class Disk:
         self.names = {}
         self.durable_names = {}
         self.folders = {"/", "/home", "/spool"}
+        self.changed = {}  # when names came to a folder or went, as coarse as the kernel's tick
         self.capacity = None
         self.broken = False  # writes fail with EIO
         self.everything = []  # every file there ever was
@@ -96,15 +98,20 @@ class Disk:
         inode = Inode(len(self.everything) + 1, path, now)
         self.everything.append(inode)
         self.names[path] = inode
+        self.touch(path, now)
         return inode
 
-    def unlink(self, path):
+    def touch(self, path, now):
+        self.changed[path.rpartition("/")[0]] = now - now % TICK_NS
+
+    def unlink(self, path, now):
         inode = self.names.pop(path, None)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         inode.links = 0
+        self.touch(path, now)
 
-    def rename(self, old, new):
+    def rename(self, old, new, now):
         inode = self.names.pop(old, None)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", old)
@@ -112,6 +119,8 @@ class Disk:
         if replaced is not None:
             replaced.links = 0
         self.names[new], inode.path = inode, new
+        self.touch(old, now)
+        self.touch(new, now)
 
     def write(self, inode, data, now):
         """Append; return how many bytes were taken: less when the disk is full. Raises OSError."""

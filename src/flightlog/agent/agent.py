@@ -248,8 +248,9 @@ class Agent:
         return self._scan.look(directories(self._home, self._spool), owners)
 
     def _is_settled(self, writer: str) -> bool:
-        shipped = self._shipper is not None and self._shipper.is_closed(writer)
-        return shipped or self._destinations.is_closed(writer)
+        if self._destinations.wish.database:
+            return self._shipper is not None and self._shipper.is_closed(writer)
+        return self._destinations.is_closed(writer)
 
     def _work(self) -> bool:
         """Ship one batch; tell whether anything moved."""

@@ -141,7 +141,9 @@ class Scan:
         self._folders: dict[str, _Folder] = {}
 
     def look(self, folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
-        """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over. Nobody may change them.
+        """Return the files of every writer in *folders*; what is not ours, not a plain file or unreadable is passed over.
+
+        Nobody may change them: those of a settled writer are the same objects at each look, all others are new ones (`ready` goes by that).
 
         Args:
             folders: spool directories.
@@ -167,8 +169,9 @@ class Scan:
             seen = self._listed(folder, fd)
             now = time.time()
             for writer, one in seen.writers.items():
-                if not one.settled:
-                    one.settled = self._is_settled(writer)  # before it is looked at: what was written till then is seen
+                settled = self._is_settled(writer)  # before it is looked at: what was written till then is seen
+                if not (settled and one.settled):
+                    one.settled = settled
                     one.look(folder, fd, writer, allowed, now)
             return {writer: one.files for writer, one in seen.writers.items() if one.files is not None}
         except OSError:

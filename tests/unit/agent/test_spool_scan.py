@@ -147,3 +147,11 @@ def test_it_is_asked_who_is_settled_before_his_files_are_looked_at(folder):
     scan = Scan(wrote_his_last_and_is_settled)
     scan.look([folder])
     assert scan.look([folder])["%032x" % 1].sizes == {0: 111}
+
+
+def test_each_look_is_told_from_the_one_before(folder):
+    """A writer is closed only when it was listed again after it was found dead; who looked is told by the object (`ready`)."""
+    put(folder, name(1))
+    age(folder)
+    scan = Scan()
+    assert scan.look([folder])["%032x" % 1] is not scan.look([folder])["%032x" % 1]
