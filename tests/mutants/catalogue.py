@@ -165,6 +165,21 @@ MUTANTS = [
         "tests/integration/test_overlooked.py::test_a_segment_that_was_not_seen_is_waited_for",
     ),
     Mutant(
+        "a folder that changed just now is believed to show its next change",
+        [("agent/spool_scan.py", "COARSE_NS = 3_000_000_000", "COARSE_NS = 0")],
+        "tests/unit/agent/test_spool_scan.py::test_a_name_that_comes_in_the_same_tick_as_the_last_look_is_seen",
+    ),
+    Mutant(
+        "only the newest segment is looked at",
+        [("agent/spool_scan.py", "newest - 1)", "newest)")],
+        "tests/unit/agent/test_spool_scan.py::test_a_quiet_writer_s_next_byte_is_seen_at_the_next_look",
+    ),
+    Mutant(
+        "who is settled is not looked at once more",
+        [("agent/spool_scan.py", "if not (settled and one.settled):", "if not settled:")],
+        "tests/unit/agent/test_spool_scan.py::test_what_was_written_until_a_writer_was_settled_is_seen_and_then_it_is_not_asked_again",
+    ),
+    Mutant(
         "epochs are not compared",
         [(COMMIT, "IS DISTINCT FROM p_epoch THEN", "IS NULL THEN")],
         SHIP + "test_a_zombie_that_reconnected_by_itself_is_refused",
