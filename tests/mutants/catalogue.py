@@ -180,6 +180,11 @@ MUTANTS = [
         "tests/unit/agent/test_spool_scan.py::test_what_was_written_until_a_writer_was_settled_is_seen_and_then_it_is_not_asked_again",
     ),
     Mutant(
+        "a writer that was found dead is closed by what is remembered",
+        [("agent/spool_scan.py", "        self.changed_ns = -1\n\n    def list", "        pass\n\n    def list")],
+        SIM + "[a segment that a file system told late of, and whose writer had died]",
+    ),
+    Mutant(
         "epochs are not compared",
         [(COMMIT, "IS DISTINCT FROM p_epoch THEN", "IS NULL THEN")],
         SHIP + "test_a_zombie_that_reconnected_by_itself_is_refused",

@@ -111,8 +111,9 @@ def status_of(inode):
     )
 
 
-def folder_status(disk, path):
-    changed = disk.changed.get(path, 0)
+def folder_status(kernel, path):
+    disk = kernel.disk
+    changed = disk.changed_at(path, kernel.wall_ns)
     return SimpleNamespace(
         st_mode=stat.S_IFDIR | 0o700,
         st_nlink=2,
@@ -246,14 +247,14 @@ class Os:
 
     def fstat(self, fd):
         inode = self._open_of(fd).inode
-        return status_of(inode) if hasattr(inode, "number") else folder_status(self._kernel.disk, inode.path)
+        return status_of(inode) if hasattr(inode, "number") else folder_status(self._kernel, inode.path)
 
     def stat(self, path, *, dir_fd=None, follow_symlinks=True):
         if dir_fd is not None:
             self._kernel.call("stat")
             path = self._open_of(dir_fd).inode.path + "/" + path
         if path in self._kernel.disk.folders:
-            return folder_status(self._kernel.disk, path)
+            return folder_status(self._kernel, path)
         if path not in self._kernel.disk.names:
             raise FileNotFoundError(errno.ENOENT, "no such file", path)
         return status_of(self._kernel.disk.names[path])

@@ -83,6 +83,8 @@ class Disk:
         self.durable_names = {}
         self.folders = {"/", "/home", "/spool"}
         self.changed = {}  # when names came to a folder or went, as coarse as the kernel's tick
+        self.late_ns = 0  # a network's file system tells that so late
+        self.told = {}  # folder -> when it was told of last, and what
         self.capacity = None
         self.broken = False  # writes fail with EIO
         self.everything = []  # every file there ever was
@@ -100,6 +102,14 @@ class Disk:
         self.names[path] = inode
         self.touch(path, now)
         return inode
+
+    def changed_at(self, folder, now):
+        """Return when *folder* has changed, as far as it is told."""
+        at, changed = self.told.get(folder, (-self.late_ns, 0))
+        if now - at >= self.late_ns:
+            changed = self.changed.get(folder, 0)
+            self.told[folder] = now, changed
+        return changed
 
     def touch(self, path, now):
         self.changed[path.rpartition("/")[0]] = now - now % TICK_NS

@@ -9,6 +9,19 @@ from simulation.actions import play
 
 AT_REST = {"seconds": 1.5, "spare": True}
 HISTORIES = {
+    "a segment that a file system told late of, and whose writer had died": (
+        (2, 5, 500),
+        [
+            ["append", {"program": 0, "kind": 0, "count": 1, "size": 10}],
+            ["agent_round", {"agent": 0, "seconds": 4.0, "spare": True}],
+            ["agent_round", {"agent": 0, "seconds": 0.2, "spare": True}],
+            ["rotate", {"program": 0}],
+            ["append", {"program": 0, "kind": 0, "count": 1, "size": 10}],
+            ["kill_program", {"program": 0}],
+            ["agent_round", {"agent": 0, "seconds": 1.5, "spare": True}],
+            ["agent_round", {"agent": 0, "seconds": 1.5, "spare": True}],
+        ],
+    ),
     "a segment that was born and left between the look at the spool and the look at its writer": (
         (7, 5, 500),
         [

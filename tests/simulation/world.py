@@ -67,6 +67,7 @@ class World:
 
     def __init__(self, seed=0, batch_rows=5, rotate_bytes=900):
         self.kernel = Kernel(seed)
+        self.kernel.disk.late_ns = seed % 3 * 5_000_000_000
         self.database = Database(self.kernel)
         self.model = Model(self)
         self.programs, self.captures, self.seats = [], [], []

@@ -103,6 +103,8 @@ class CaptureTail:
                     META_SUFFIX,
                 )
             self._found_dead = files
+            if self._dead:
+                files.doubt()
         return not self._dead
 
     def wants_a_look(self, files: Files) -> bool:

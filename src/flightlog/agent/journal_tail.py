@@ -93,6 +93,8 @@ class JournalTail:
                 files.directory, self.writer, head.get("pid", 0), head.get("start", 0), head.get("boot", "")
             )
             self._found_dead = files
+            if self._dead:
+                files.doubt()
         return not self._dead
 
     def wants_a_look(self, files: Files) -> bool:

@@ -8,6 +8,7 @@ Owns: which directories these are, what a file there has to be, and flushing. Le
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 
 from .. import identity
 from ..journal import reader
@@ -38,9 +39,10 @@ class Files:
         kind: `journal` or `capture`.
         ended: whether a capture says that nothing comes any more.
         names: all names, for removal.
+        doubt: to be called when a writer was found dead: has the next look read the directory, whatever its time of change says.
     """
 
-    __slots__ = ("directory", "ended", "kind", "names", "sizes", "times", "uid", "used", "writer")
+    __slots__ = ("directory", "doubt", "ended", "kind", "names", "sizes", "times", "uid", "used", "writer")
 
     def __init__(self, directory: str, writer: str, uid: int) -> None:
         self.directory, self.writer, self.uid = directory, writer, uid
@@ -50,6 +52,7 @@ class Files:
         self.sizes: dict[int, int] = {}
         self.times: dict[int, float] = {}
         self.names: list[str] = []
+        self.doubt: Callable[[], None] = _nothing
 
     def path(self, suffix: str) -> str:
         """Return the path of the file that has no number: lock, meta, end."""
@@ -71,6 +74,10 @@ class Files:
             and os.path.exists(os.path.join(self.directory, segment_name(self.writer, number, suffix)))
             for number in range(first, min(before, first + MAX_GAP))
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def directories(home: str, chosen: str = "") -> list[str]:

@@ -4,7 +4,8 @@ A spool keeps what was shipped for an hour, so that a node of short jobs has tho
 much as has changed: a directory is read when its time of change says so, and files are asked for their size while somebody may write into them.
 
 Invariants: each look returns what stands there now, as far as anybody can still change it; nothing rests on the memory alone for longer than FULL_SECONDS,
-since the times of a network's or a coarse file system, and clocks that are set, may hide a change.
+since the times of a network's or a coarse file system, and clocks that are set, may hide a change; and nothing does when a writer was found dead,
+because it is closed by the look that follows (`Files.doubt`).
 Owns: listing, and the memory of it. Leaves what a file has to be to `spool`.
 """
 
@@ -64,7 +65,9 @@ class _Writer:
         self.changed = True  # in its names
         self.settled = False
 
-    def look(self, folder: str, fd: int, writer: str, allowed: frozenset[int], now: float) -> None:
+    def look(
+        self, folder: str, fd: int, writer: str, allowed: frozenset[int], now: float, doubt: Callable[[], None]
+    ) -> None:
         """Look at what can have changed by *now*, seconds since the epoch."""
         newest = max([known.number for known in self.names.values()])
         files: Files | None = None
@@ -75,6 +78,7 @@ class _Writer:
                 continue
             if files is None:
                 files = Files(folder, writer, known.uid)
+                files.doubt = doubt
             elif files.uid != known.uid:
                 continue
             files.names.append(name)
@@ -100,6 +104,10 @@ class _Folder:
         self.changed_ns = -1  # by its own time; -1: it is to be listed at the next look, whatever it says
         self.names: dict[str, tuple[str, int, str] | None] = {}
         self.writers: dict[str, _Writer] = {}
+
+    def doubt(self) -> None:
+        """Have the names read at the next look."""
+        self.changed_ns = -1
 
     def list(self, fd: int) -> bool:
         """Take the names that came and went; tell whether the directory could be read to its end."""
@@ -172,7 +180,7 @@ class Scan:
                 settled = self._is_settled(writer)  # before it is looked at: what was written till then is seen
                 if not (settled and one.settled):
                     one.settled = settled
-                    one.look(folder, fd, writer, allowed, now)
+                    one.look(folder, fd, writer, allowed, now, seen.doubt)
             return {writer: one.files for writer, one in seen.writers.items() if one.files is not None}
         except OSError:
             self._folders.pop(folder, None)

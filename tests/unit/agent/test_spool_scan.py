@@ -156,3 +156,16 @@ def test_each_look_is_told_from_the_one_before(folder):
     age(folder)
     scan = Scan()
     assert scan.look([folder])["%032x" % 1] is not scan.look([folder])["%032x" % 1]
+
+
+def test_when_a_writer_was_found_dead_the_next_look_believes_nothing(folder):
+    put(folder, name(1))
+    age(folder)
+    scan = Scan()
+    found = scan.look([folder])["%032x" % 1]
+    was = os.stat(folder).st_mtime_ns
+    put(folder, name(1, 1))
+    os.utime(folder, ns=(was, was))  # a file system that tells it late
+    assert set(scan.look([folder])["%032x" % 1].sizes) == {0}
+    found.doubt()
+    assert set(scan.look([folder])["%032x" % 1].sizes) == {0, 1}
