@@ -19,6 +19,7 @@ LIGHT = [
     "__init__",
     "_version",
     "bytecode",
+    "later",
     "checkpoint",
     "errors",
     "identity",
