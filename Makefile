@@ -82,7 +82,7 @@ lint: $(VENV)/.lint $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/vermin --no-tips -t=3.8- --violations --backport typing \
-	  src/flightlog/__init__.py src/flightlog/checkpoint.py src/flightlog/bytecode.py src/flightlog/later.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
+	  src/flightlog/__init__.py src/flightlog/checkpoint.py src/flightlog/bytecode.py src/flightlog/later.py src/flightlog/sources.py src/flightlog/errors.py src/flightlog/records.py src/flightlog/identity.py src/flightlog/system.py \
 	  src/flightlog/config/switch.py src/flightlog/config/control.py src/flightlog/config/compiled.py src/flightlog/config/gpu_page.py src/flightlog/config/quota.py src/flightlog/config/flow.py src/flightlog/config/gate.py src/flightlog/config/rollout.py src/flightlog/config/rollout_text.py src/flightlog/redact \
 	  src/flightlog/journal src/flightlog/sdk src/flightlog/process
 

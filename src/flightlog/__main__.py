@@ -33,8 +33,6 @@ def main() -> None:
     heard = sys.argv[1:2] == ["run"] and _let_interrupts_end_it()
     bytecode.guard()
     _begin_quickly()
-    if heard:
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     try:
         import click  # noqa: F401
     except ImportError:
@@ -47,6 +45,8 @@ def main() -> None:
         command_line = _load()
     except Exception:
         command_line = _again()
+    if heard:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     command_line(prog_name="flightlog")
 
 

@@ -12,11 +12,9 @@ head   the first frame of a segment; see journal.format
 
 from __future__ import annotations
 
-import sys
 import time
-from itertools import islice
 
-from . import redact
+from . import redact, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,19 +104,17 @@ def exception(problem: BaseException, trace: TracebackType | None = None) -> dic
     Frames are oldest first, at most 100, {file, line, func, code}; locals are never taken. The chain is cut at ten and at cycles, a group at ten members, all at fifty.
     Never raises.
     """
-    return _chain(problem, trace, set(), 0, isinstance(problem, KeyboardInterrupt))
+    return _chain(problem, trace, set(), 0)
 
 
-def _chain(
-    problem: BaseException, trace: TracebackType | None, seen: set[int], depth: int, interrupted: bool
-) -> dict[str, Any]:
+def _chain(problem: BaseException, trace: TracebackType | None, seen: set[int], depth: int) -> dict[str, Any]:
     seen.add(id(problem))
     kind = type(problem)
     data = {
         "type": kind.__qualname__,
         "module": kind.__module__,
         "message": safe_text(problem),
-        "frames": _frames(problem.__traceback__ if trace is None else trace, interrupted),
+        "frames": _frames(problem.__traceback__ if trace is None else trace),
         "cause": None,
         "context": None,
     }  # type: dict[str, Any]
@@ -126,22 +122,22 @@ def _chain(
         cause, context = problem.__cause__, problem.__context__
         if cause is not None:
             if id(cause) not in seen:
-                data["cause"] = _chain(cause, None, seen, depth + 1, interrupted)
+                data["cause"] = _chain(cause, None, seen, depth + 1)
         elif context is not None and not problem.__suppress_context__ and id(context) not in seen:
-            data["context"] = _chain(context, None, seen, depth + 1, interrupted)
+            data["context"] = _chain(context, None, seen, depth + 1)
         members = getattr(problem, "exceptions", None)
         if isinstance(members, tuple) and hasattr(
             problem, "derive"
         ):  # of Python 3.11, or of the package that brought it to older ones
             data["group"] = [
-                _chain(member, None, seen, depth + 1, interrupted)
+                _chain(member, None, seen, depth + 1)
                 for member in members[:MAX_CHAIN]
                 if isinstance(member, BaseException) and id(member) not in seen and len(seen) < MAX_EXCEPTIONS
             ]
     return data
 
 
-def _frames(trace: TracebackType | None, interrupted: bool) -> list[dict[str, Any]]:
+def _frames(trace: TracebackType | None) -> list[dict[str, Any]]:
     frames: list[dict[str, Any]] = []
     while trace is not None:
         code = trace.tb_frame.f_code
@@ -152,21 +148,7 @@ def _frames(trace: TracebackType | None, interrupted: bool) -> list[dict[str, An
     del frames[: max(0, len(frames) - MAX_FRAMES)]
     for frame in frames:
         try:
-            frame["code"] = _source_line(frame["file"], frame["line"], interrupted).strip()[:200]
+            frame["code"] = sources.line(frame["file"], frame["line"]).strip()[:200]
         except Exception:  # a broken source file must not hide the exception
             frame["code"] = ""
     return frames
-
-
-def _source_line(file: str, number: int, interrupted: bool) -> str:
-    """Return a line of source, as tracebacks show it; of an *interrupted* program as UTF-8 where linecache was not loaded yet.
-
-    It takes 2 ms to load, which each start of ours would pay, and imports tokenize, whose namedtuple is made by an eval, in which the interpreter
-    forgets that it is about to die of SIGINT: the program would exit with 1.
-    """
-    if interrupted and "tokenize" not in sys.modules:
-        with open(file, "rb") as source:
-            return next(islice(source, max(0, number - 1), None), b"").decode("utf-8", "replace")
-    import linecache
-
-    return linecache.getline(file, number)

@@ -9,6 +9,7 @@ import pytest
 from acceptance import running
 
 CLI = [sys.executable, "-X", "importtime", "-m", "flightlog", "run", "--"]
+LONG_WAY = [*CLI[:-1], "-nfoo", "--"]  # which click reads
 KEEPER = [*running.KEEPER[:1], "-X", "importtime", *running.KEEPER[1:], "--"]
 
 
@@ -18,6 +19,8 @@ KEEPER = [*running.KEEPER[:1], "-X", "importtime", *running.KEEPER[1:], "--"]
         (CLI, b"flightlog.identity"),
         (CLI, b"flightlog.config.gate"),
         (CLI, b"flightlog.daemons"),
+        (LONG_WAY, b"click.core"),
+        (LONG_WAY, b"flightlog.cli.group"),
         (KEEPER, b"flightlog.identity"),
         (KEEPER, b"flightlog.process.setup"),
     ],

@@ -53,6 +53,25 @@ def test_a_segment_that_was_not_seen_is_waited_for(dsn, home, write, unseen):
     assert messages(dsn) == ["line 0", "line 1", "line 2"]
 
 
+@pytest.mark.parametrize("write", [journal, capture])
+@pytest.mark.parametrize("unseen", [0, 1, 2])
+def test_a_dead_writer_is_not_closed_over_a_segment_that_has_a_second_name(dsn, home, tmp_path, write, unseen):
+    """A backup that links files, or a directory that could not be asked for a moment: it is no file of ours as long as that lasts, and no end either."""
+    spool = spool_of(home)
+    writer = write(spool)
+    name = segment_name(writer, unseen, ".cap" if write is capture else ".seg")
+    os.link(os.path.join(spool, name), tmp_path / "backup")
+    shipper = shipper_for(dsn, home)
+    for _ in range(4):
+        shipper.ship(look([spool]), look_alive=True)
+    assert messages(dsn) == [f"line {number}" for number in range(unseen)]
+    assert not shipper.is_closed(writer)
+    (tmp_path / "backup").unlink()
+    ship_all(shipper, spool)
+    assert messages(dsn) == ["line 0", "line 1", "line 2"]
+    assert shipper.is_closed(writer)
+
+
 def test_numbers_that_somebody_made_up_cost_no_time(dsn, home):
     spool = spool_of(home)
     run, writer = identity.new_ulid(), identity.new_writer_id()

@@ -20,6 +20,7 @@ LIGHT = [
     "_version",
     "bytecode",
     "later",
+    "sources",
     "checkpoint",
     "errors",
     "identity",

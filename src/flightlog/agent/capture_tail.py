@@ -129,7 +129,7 @@ class CaptureTail:
             data = b"".join(part for _, _, part in parts)
             whole = len(data) < window
             if not data:
-                step.closed = over
+                step.closed = over and self._has_all(files, step)
                 break
             patient = not self._waited(len(data)) if whole else window < WIDE_BYTES
             lines, used = split(data, over and whole, patient)
@@ -152,6 +152,16 @@ class CaptureTail:
             if not (over and whole):
                 break
         return (step.segno, step.offset, step.closed) != before
+
+    def _has_all(self, files: Files, step: Step) -> bool:
+        """Tell whether no segment from the position on is there that was not seen. Raises SegmentError when one is."""
+        later = files.next_after(step.segno)
+        if files.overlooked(step.segno, step.segno + 2 if later is None else later):
+            raise SegmentError(
+                f"a capture segment from {step.segno} on is there that cannot be asked for, or has a second name",
+                "remove the hard link, or mend the directory's permissions; nothing is lost till then",
+            )
+        return True
 
     def _waited(self, size: int) -> bool:
         """Tell whether these bytes, which make no line, have been waited with for long enough."""

@@ -108,7 +108,9 @@ class JournalTail:
         self._meet(files)
         while not into.is_full() and not step.blocked and self._open(files, step, over):
             later = files.next_after(step.segno)
-            may_leave = later is not None and (over or self._is_ripe(files, step.segno, later))
+            may_leave = later is not None and (
+                not files.overlooked(step.segno + 1, later) if over else self._is_ripe(files, step.segno, later)
+            )
             chunk = reader.read_chunk(self._fd, self._salt, step.offset, CHUNK_BYTES)
             if chunk.frames:
                 if not self._take_once(chunk.frames, step, into) or chunk.stop == reader.MORE:
@@ -131,7 +133,7 @@ class JournalTail:
                     step.damage(step.offset, MAX_DROPS)
                 step.go_on(later)
             else:
-                if over and later is None:
+                if over and later is None and not files.overlooked(step.segno + 1, step.segno + 2):
                     self._leave(chunk, step)
                     self._close(files, step)
                 break
@@ -148,7 +150,7 @@ class JournalTail:
     def _open(self, files: Files, step: Step, over: bool) -> bool:
         if step.segno not in files.sizes:
             later = files.next_after(step.segno)
-            if later is not None and files.overlooked(step.segno, later):
+            if files.overlooked(step.segno, step.segno + 2 if later is None else later):
                 return False
             if (step.segno, step.offset) != (0, 0) and (over or later is not None):
                 step.vanished()

@@ -70,10 +70,24 @@ class _Writer:
     ) -> None:
         """Look at what can have changed by *now*, seconds since the epoch."""
         newest = max([known.number for known in self.names.values()])
+        due = [
+            (name, known)
+            for name, known in self.names.items()
+            if self.changed
+            or known.uid < 0
+            or known.number >= max(0, newest - 1)
+            or abs(now - known.mtime) < RECENT_SECONDS
+        ]
+        before = [known.uid for _, known in due]
+        for name, known in due:
+            known.look(fd, name, allowed)
+        if [
+            known.uid for _, known in due
+        ] != before:  # they are somebody else's now, or cannot be asked: so are the others
+            for name, known in self.names.items():
+                known.look(fd, name, allowed)
         files: Files | None = None
         for name, known in self.names.items():
-            if self.changed or known.number >= max(0, newest - 1) or abs(now - known.mtime) < RECENT_SECONDS:
-                known.look(fd, name, allowed)
             if known.uid < 0:
                 continue
             if files is None:

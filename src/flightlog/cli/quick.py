@@ -6,7 +6,9 @@ Owns: which command lines are usual. Leaves options and what is said about them 
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 import sys
 
 from .. import identity
@@ -42,6 +44,23 @@ def read(words: Sequence[str]) -> tuple[list[str], str, dict[str, str]] | None:
     if not rest:
         return None
     pipeline, record = given.pop("pipeline"), given["record"]
-    if record and os.path.lexists(record):  # whose is it?
+    if record and not may_be_written(record):
         return None
     return rest, pipeline, {**given, "record": identity.absolute(record) if record else ""}
+
+
+def may_be_written(record: str) -> bool:
+    """Tell whether a file for --record is not there, is empty, or was written by an earlier run: nobody else's is overwritten."""
+    try:
+        status = os.lstat(record)
+    except OSError:
+        return True  # where it cannot be, the keeper does without
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    try:
+        with open(record, "rb") as file:
+            begin = file.read(1 << 20)
+        found = json.loads(begin) if begin else {"run": "", "pipeline": "", "t": 0}
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"run", "pipeline", "t"} <= found.keys()

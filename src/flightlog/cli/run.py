@@ -5,13 +5,11 @@ Owns: its options. Leaves the decision to record, and becoming the keeper, to `s
 
 from __future__ import annotations
 
-import json
-import os
-
 import click
 
 from .. import identity
 from ..errors import UsageError
+from . import quick
 from .starting import start
 
 
@@ -57,9 +55,10 @@ def run(
 
         apart(list(command), pipeline)
         return
-    if record and not _may_be_written(record):
+    if record and not quick.may_be_written(record):
         raise UsageError(
-            f"--record would overwrite {record}, which no run has written", "a file that does not exist yet"
+            f"--record would overwrite {record}, which no run has written",
+            "flightlog run --record FILE -- COMMAND, with a name that is not taken",
         )
     more = {
         "merge": "1" if merge else "",
@@ -74,15 +73,3 @@ def run(
 
         more.update(begin(wiring.fetch_checkpoints, resume, yes))
     start(list(command), pipeline, more)
-
-
-def _may_be_written(record: str) -> bool:
-    """Tell whether a file for --record is not there, or was written by an earlier run."""
-    if not os.path.lexists(record):
-        return True
-    try:
-        with open(record, "rb") as file:
-            found = json.loads(file.read(1 << 20))
-        return isinstance(found, dict) and {"run", "pipeline", "t"} <= found.keys()
-    except (OSError, ValueError):
-        return False

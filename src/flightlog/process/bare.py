@@ -28,9 +28,9 @@ def command_of(words: Sequence[str]) -> list[str]:
     while rest and rest[0] != "--":
         if not rest[0].startswith("-"):
             return rest
-        if rest[0] in ("-n", "--pipeline"):
+        if rest[0] in ("-n", "--pipeline", "--record"):
             del rest[:2]
-        elif rest[0].startswith(("-n", "--pipeline=")):
+        elif rest[0] in ("--merge", "--pty") or rest[0].startswith(("-n", "--pipeline=", "--record=")):
             del rest[0]
         else:
             return []

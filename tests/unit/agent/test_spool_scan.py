@@ -169,3 +169,35 @@ def test_when_a_writer_was_found_dead_the_next_look_believes_nothing(folder):
     assert set(scan.look([folder])["%032x" % 1].sizes) == {0}
     found.doubt()
     assert set(scan.look([folder])["%032x" % 1].sizes) == {0, 1}
+
+
+def test_a_file_that_could_not_be_taken_is_asked_for_again(folder, tmp_path):
+    for number in range(4):
+        put(folder, name(1, number))
+    age(folder)
+    os.link(os.path.join(folder, name(1, 0)), tmp_path / "backup")
+    scan = Scan()
+    assert set(scan.look([folder])["%032x" % 1].sizes) == {1, 2, 3}
+    (tmp_path / "backup").unlink()  # in another directory: this one has not changed
+    assert set(scan.look([folder])["%032x" % 1].sizes) == {0, 1, 2, 3}
+
+
+def test_a_directory_that_is_somebody_else_s_for_a_while(tmp_path):
+    """`chown -R` comes to a directory before it comes to its files; and a directory may be listable and not searchable. Half a writer would look dead."""
+    folder = str(tmp_path / "chosen")
+    os.mkdir(folder)
+    for number in range(4):
+        put(folder, name(1, number))
+    put(folder, "%032x.lock" % 1, 0)
+    root = os.geteuid() == 0
+    if root:
+        for file in os.listdir(folder):
+            os.chown(os.path.join(folder, file), 4711, -1)
+        os.chown(folder, 4711, -1)
+    age(folder)
+    scan = Scan()
+    assert len(scan.look([folder])["%032x" % 1].names) == 5
+    os.chown(folder, 4712, -1) if root else os.chmod(folder, 0o600)
+    assert scan.look([folder]) == look([folder]) == {}
+    os.chown(folder, 4711, -1) if root else os.chmod(folder, 0o700)
+    assert len(scan.look([folder])["%032x" % 1].names) == 5
