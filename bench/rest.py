@@ -51,12 +51,17 @@ def _table(pid):
 
 
 def _write(jobs):
-    """Leave what *jobs* finished jobs leave."""
+    """Have a process leave what *jobs* finished jobs leave, and end."""
+    subprocess.run([sys.executable, "-m", "bench.rest", str(jobs)], check=True)
+
+
+def leave(jobs):
     spool = identity.spool_dir()
     identity.make_spool(spool)
     for _ in range(jobs):
         run = identity.new_ulid()
-        writer = Writer(spool, lambda: {"pipeline": "bench", "pid": os.getpid()})
+        head = {"pipeline": "bench", "run": run, "pid": os.getpid(), "start": identity.process_start_time(os.getpid())}
+        writer = Writer(spool, lambda head=head: head)
         record = {"k": "log", "lv": 20, "lg": "bench", "t": time.time_ns(), "r": run, "m": "a short job"}
         writer.append(json.dumps(record, separators=(",", ":")).encode())
         writer.close()
@@ -96,3 +101,7 @@ def _nanoseconds(pid):
         with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
             total += int(file.read().split()[0])
     return total
+
+
+if __name__ == "__main__":
+    leave(int(sys.argv[1]))

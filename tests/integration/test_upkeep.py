@@ -57,6 +57,9 @@ class Source:
     def is_closed(self, writer):
         return self.known.get(writer) == "closed"
 
+    def closed(self):
+        return {writer for writer in self.known if self.is_closed(writer)}
+
     def position(self, writer):
         return None if self.is_closed(writer) else self.known.get(writer)
 

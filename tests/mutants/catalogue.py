@@ -176,12 +176,12 @@ MUTANTS = [
     ),
     Mutant(
         "who is settled is not looked at once more",
-        [("agent/spool_scan.py", "if not (settled and one.settled):", "if not settled:")],
+        [("agent/spool_scan.py", "for writer, one in list(self.active.items()):\n", "for writer, one in [(writer, one) for writer, one in self.active.items() if writer not in settled or one.changed]:\n")],
         "tests/unit/agent/test_spool_scan.py::test_what_was_written_until_a_writer_was_settled_is_seen_and_then_it_is_not_asked_again",
     ),
     Mutant(
         "a writer that was found dead is closed by what is remembered",
-        [("agent/spool_scan.py", "        self.changed_ns = -1\n\n    def list", "        pass\n\n    def list")],
+        [("agent/spool_scan.py", "        self.changed_ns = -1\n\n    def distrust", "        pass\n\n    def distrust")],
         SIM + "[a segment that a file system told late of, and whose writer had died]",
     ),
     Mutant(

@@ -7,7 +7,8 @@ one looks. Owns: this memory. Leaves removal to `retire`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from .sink import Position
@@ -18,6 +19,9 @@ CLOSED, NOWHERE = Position(closed=True), Position()
 
 class Acknowledging(Protocol):
     """What says how far a writer was shipped."""
+
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that were shipped to their end and will write no more."""
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer was shipped to its end and will write no more."""
@@ -36,20 +40,28 @@ class Acknowledged:
     def __init__(self) -> None:
         self.asked = False
         self._positions: dict[str, Position] = {}
+        self._closed: set[str] = set()
 
-    def take(self, writers: Iterable[str], source: Acknowledging) -> None:
+    def take(self, writers: Collection[str], source: Acknowledging) -> None:
         """Remember what *source* knows of *writers*, and forget the rest."""
-        known: dict[str, Position] = {}
-        for writer in writers:
-            position = CLOSED if source.is_closed(writer) else source.position(writer)
+        closed = {*writers} & source.closed()
+        known = dict.fromkeys(closed, CLOSED)
+        for writer in {*writers} - closed:
+            position = source.position(writer)
             if position is not None:
                 known[writer] = position
-        self._positions = known
+        self._positions, self._closed = known, closed
         self.asked = True
 
     def learn(self, writer: str, segno: int, offset: int, closed: bool) -> None:
         """Remember one position."""
         self._positions[writer] = Position(segno, offset, closed=closed)
+        if closed:
+            self._closed.add(writer)
+
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that were shipped to their end and will write no more."""
+        return self._closed
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer was shipped to its end and will write no more."""

@@ -13,6 +13,7 @@ import random
 import resource
 import sys
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from .. import identity, records, redact
@@ -81,7 +82,7 @@ class Agent:
         self._destinations.say = self.say
         self.quiet = False
         self._hint = Hint(home)
-        self._scan = Scan(self._is_settled)
+        self._scan = Scan(self._settled)
         self._found: dict[str, Files] = {}  # when the last batch was made
         self._self_check = SelfCheck(home, self_check)
         self._errands = errands
@@ -247,10 +248,10 @@ class Agent:
         owners = {**self._destinations.owners, **(self._shipper.owners if self._shipper else {})}
         return self._scan.look(directories(self._home, self._spool), owners)
 
-    def _is_settled(self, writer: str) -> bool:
+    def _settled(self) -> AbstractSet[str]:
         if self._destinations.wish.database:
-            return self._shipper is not None and self._shipper.is_closed(writer)
-        return self._destinations.is_closed(writer)
+            return self._shipper.closed() if self._shipper is not None else frozenset()
+        return self._destinations.in_files()
 
     def _work(self) -> bool:
         """Ship one batch; tell whether anything moved."""

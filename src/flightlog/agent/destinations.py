@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from . import door
@@ -38,6 +39,13 @@ class Together:
 
     def __init__(self, parts: Sequence[Acknowledging]) -> None:
         self._parts = parts
+
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that were shipped to their end everywhere."""
+        found: AbstractSet[str] = frozenset()
+        for number, part in enumerate(self._parts):
+            found = found & part.closed() if number else part.closed()
+        return found
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer was shipped to its end everywhere."""
@@ -80,7 +88,7 @@ class Destinations:
         self.board = Board(home)
         self.wish = ask()
         self._files = FileDelivery(node, home, batch_rows, self.board, self._say)
-        self._scan = Scan(self._files.is_closed)
+        self._scan = Scan(self._files.closed)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -112,9 +120,9 @@ class Destinations:
             parts.append(self._files)
         return Together([part for part in parts if part is not None] if None not in parts else [])
 
-    def is_closed(self, writer: str) -> bool:
-        """Tell whether a writer is in the text logs to its end."""
-        return self._files.is_closed(writer)
+    def in_files(self) -> AbstractSet[str]:
+        """Return the writers that are in the text logs to their end."""
+        return self._files.closed()
 
     def drain_files(self, deadline: float) -> bool:
         """Write everything there is into text logs, without a thread, until *deadline* (monotonic); tell whether all was written."""

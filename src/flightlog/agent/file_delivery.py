@@ -10,6 +10,7 @@ import os
 import random
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from ..errors import FlightlogError, SinkError, SinkMisconfigured
 from .aside import Aside, Mistake
@@ -54,6 +55,11 @@ class FileDelivery:
         """Whose a writer is, as far as that is known."""
         shipper = self._shipper
         return shipper.owners if shipper is not None else {}
+
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that are in the logs to their end. May be asked from another thread."""
+        shipper = self._shipper
+        return shipper.closed() if shipper is not None else frozenset()
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer is in the logs to its end."""

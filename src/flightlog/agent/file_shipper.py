@@ -7,6 +7,7 @@ closed, so memory is bounded by one batch. Owns: tails, batches. Leaves when to 
 from __future__ import annotations
 
 import time
+from collections.abc import Set as AbstractSet
 
 from ..errors import FlightlogError, SegmentError
 from . import faults
@@ -59,6 +60,10 @@ class FileShipper:
     def owners(self) -> dict[str, int]:
         """Whose a writer is, for `Scan.look`."""
         return self._sink.positions.owners
+
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that are in the logs to their end. May be asked from another thread."""
+        return {writer for writer, position in list(self._sink.positions.writers.items()) if position.closed}
 
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer is in the logs to its end and will write no more."""

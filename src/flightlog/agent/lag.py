@@ -33,10 +33,11 @@ class Oldest:
         """Return when the oldest record was made that is not in the store, in ns since the epoch; NOTHING_WAITS when all are."""
         known: dict[str, tuple[int, int, int]] = {}
         reads = 0
+        closed = acknowledged.closed()
         for writer, files in found.items():
-            at = acknowledged.position(writer) or NOWHERE
-            if at.closed:
+            if writer in closed:
                 continue
+            at = acknowledged.position(writer) or NOWHERE
             number, offset = at.segno, at.offset
             while files.sizes.get(number, 0) <= offset:
                 later = files.next_after(number)

@@ -52,9 +52,10 @@ def _choose(
     """Return what is to go: segments, and whether everything else goes with them; *folders* takes the directories that were opened, by path."""
     now = time.time()
     chosen = []
+    ended = shipped.closed()
     for writer, files in found.items():
-        closed = shipped.is_closed(writer)
-        position = shipped.position(writer)
+        closed = writer in ended
+        position = None if closed else shipped.position(writer)
         if (not closed and position is None) or _folder(files, folders) < 0:
             continue
         youngest = max(files.times.values(), default=0.0)

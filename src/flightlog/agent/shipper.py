@@ -8,6 +8,7 @@ the sink is away, so memory is bounded by one batch. Owns: tails, batches, lost 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from ..errors import FlightlogError, PoisonRecord, SegmentError
@@ -87,6 +88,10 @@ class Shipper:
         self._closed.clear()
         self._clock.days.clear()
 
+    def closed(self) -> AbstractSet[str]:
+        """Return the writers that were shipped to their end and will write no more; for the thread that ships."""
+        return self._closed
+
     def is_closed(self, writer: str) -> bool:
         """Tell whether a writer was shipped to its end and will write no more."""
         return writer in self._closed
@@ -162,8 +167,8 @@ class Shipper:
         for writer in [writer for writer in self._tails if writer not in found]:
             self._tails.pop(writer).close()
         self._closed.intersection_update(found)
-        met = self._tails.keys() | self._closed | self._aside.among(found).keys()
-        new = [writer for writer in found if writer not in met]
+        tails, closed, aside = self._tails, self._closed, self._aside.among(found)
+        new = [writer for writer in found if writer not in closed and writer not in tails and writer not in aside]
         if not new:
             return
         known = self._sink.positions(new)

@@ -12,6 +12,7 @@ Owns: listing, and the memory of it. Leaves what a file has to be to `spool`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from ..journal.format import CAPTURE_SUFFIX, END_SUFFIX, META_SUFFIX, SEGMENT_SUFFIX, parse_name
@@ -19,7 +20,7 @@ from ..system import os, time
 from .spool import CAPTURE, Files, is_plain, open_directory
 
 MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
-FULL_SECONDS = 30.0  # after which everything is looked at anew
+FULL_SECONDS = 30.0  # after which everything that may still change is looked at anew
 COARSE_NS = 3_000_000_000  # a directory that changed as lately as this may change again without showing it: FAT counts in two seconds
 RECENT_SECONDS = (
     60.0  # a file that was written to as lately as this may be in the hands of a writer that has begun its next one
@@ -54,16 +55,15 @@ class _Writer:
 
     Attributes:
         files: as they were last seen.
-        settled: whether they were looked at when it was known already that nobody writes into them any more.
+        changed: whether its names have since.
     """
 
-    __slots__ = ("changed", "files", "names", "settled")
+    __slots__ = ("changed", "files", "names")
 
     def __init__(self) -> None:
         self.names: dict[str, _Known] = {}
         self.files: Files | None = None
-        self.changed = True  # in its names
-        self.settled = False
+        self.changed = True
 
     def look(
         self, folder: str, fd: int, writer: str, allowed: frozenset[int], now: float, doubt: Callable[[], None]
@@ -106,11 +106,20 @@ class _Writer:
                 files.ended = True
         self.files, self.changed = files, False
 
+    def all_seen(self) -> bool:
+        """Tell whether every name was one that is taken."""
+        return all(known.uid >= 0 for known in self.names.values())
+
 
 class _Folder:
-    """What is known of one directory: which it is, when it had changed last, every name, and its writers."""
+    """What is known of one directory: which it is, when it had changed last, every name, and its writers.
 
-    __slots__ = ("changed_ns", "full_at", "names", "place", "writers")
+    Attributes:
+        writers: all of them; `active` those that are looked at each time.
+        settled: the files of the others, which were looked at when it was known already that nobody writes into them any more.
+    """
+
+    __slots__ = ("active", "changed_ns", "full_at", "names", "place", "settled", "writers")
 
     def __init__(self, place: tuple[int, int]) -> None:
         self.place = place
@@ -118,10 +127,19 @@ class _Folder:
         self.changed_ns = -1  # by its own time; -1: it is to be listed at the next look, whatever it says
         self.names: dict[str, tuple[str, int, str] | None] = {}
         self.writers: dict[str, _Writer] = {}
+        self.active: dict[str, _Writer] = {}
+        self.settled: dict[str, Files] = {}
 
     def doubt(self) -> None:
         """Have the names read at the next look."""
         self.changed_ns = -1
+
+    def distrust(self) -> None:
+        """Have everything that may still change looked at anew."""
+        self.full_at = time.monotonic() + FULL_SECONDS
+        self.changed_ns = -1
+        for one in self.active.values():
+            one.changed = True
 
     def list(self, fd: int) -> bool:
         """Take the names that came and went; tell whether the directory could be read to its end."""
@@ -137,29 +155,56 @@ class _Folder:
         for name in [name for name in self.names if name not in names]:
             parsed = self.names.pop(name)
             if parsed is not None:
-                one = self.writers[parsed[0]]
+                one = self._change(parsed[0])
                 del one.names[name]
-                one.changed, one.settled = True, False
                 if not one.names:
-                    del self.writers[parsed[0]]
+                    del self.writers[parsed[0]], self.active[parsed[0]]
         for name in [name for name in names if name not in self.names]:
             parsed = self.names[name] = parse_name(name)
             if parsed is not None:
-                one = self.writers.setdefault(parsed[0], _Writer())
-                one.names[name] = _Known(parsed[1], parsed[2])
-                one.changed, one.settled = True, False
+                self._change(parsed[0]).names[name] = _Known(parsed[1], parsed[2])
         return whole
+
+    def _change(self, writer: str) -> _Writer:
+        """Return a writer, made if it is new, whose names change."""
+        one = self.writers.get(writer)
+        if one is None:
+            one = self.writers[writer] = _Writer()
+        one.changed = True
+        self.wake(writer)
+        return one
+
+    def wake(self, writer: str) -> None:
+        """Have a writer looked at each time."""
+        self.active[writer] = self.writers[writer]
+        self.settled.pop(writer, None)
+
+    def look(self, path: str, fd: int, settled: AbstractSet[str], allowed: frozenset[int]) -> dict[str, Files]:
+        """Look at who is not settled, and return the files of all."""
+        if not self.settled.keys() <= settled:  # a store went back, or another destination is asked
+            for writer in [writer for writer in self.settled if writer not in settled]:
+                self.wake(writer)
+        now = time.time()
+        found = dict(self.settled)
+        for writer, one in list(self.active.items()):
+            one.look(path, fd, writer, allowed, now, self.doubt)
+            if one.files is not None:
+                found[writer] = one.files
+                if writer in settled and one.all_seen():
+                    self.settled[writer] = one.files
+                    del self.active[writer]
+        return found
 
 
 class Scan:
     """A memory of the spool, for one thread.
 
     Args:
-        is_settled: tells of a writer whether it was shipped to its end and writes no more.
+        settled: returns the writers that were shipped to their end and write no more.
     """
 
-    def __init__(self, is_settled: Callable[[str], bool] = lambda writer: False) -> None:
-        self._is_settled = is_settled
+    def __init__(self, settled: Callable[[], AbstractSet[str]] = frozenset) -> None:
+        self._settled = settled
         self._folders: dict[str, _Folder] = {}
 
     def look(self, folders: list[str], owners: Mapping[str, int] | None = None) -> dict[str, Files]:
@@ -175,10 +220,11 @@ class Scan:
         for folder in [folder for folder in self._folders if folder not in folders]:
             del self._folders[folder]
         for folder in folders:
-            for writer, files in self._look(folder).items():
-                other = found.get(writer)
-                if other is None or (owners and owners.get(writer) == files.uid != other.uid):
-                    found[writer] = files
+            more = self._look(folder)
+            for writer in more.keys() & found.keys():
+                if not (owners and owners.get(writer) == more[writer].uid != found[writer].uid):
+                    del more[writer]
+            found.update(more)
         return found
 
     def _look(self, folder: str) -> dict[str, Files]:
@@ -188,14 +234,8 @@ class Scan:
             self._folders.pop(folder, None)
             return {}
         try:
-            seen = self._listed(folder, fd)
-            now = time.time()
-            for writer, one in seen.writers.items():
-                settled = self._is_settled(writer)  # before it is looked at: what was written till then is seen
-                if not (settled and one.settled):
-                    one.settled = settled
-                    one.look(folder, fd, writer, allowed, now, seen.doubt)
-            return {writer: one.files for writer, one in seen.writers.items() if one.files is not None}
+            settled = self._settled()  # before anybody is looked at: what was written till then is seen
+            return self._listed(folder, fd).look(folder, fd, settled, allowed)
         except OSError:
             self._folders.pop(folder, None)
             return {}
@@ -206,8 +246,10 @@ class Scan:
         status = os.fstat(fd)
         place = (status.st_dev, status.st_ino)
         seen = self._folders.get(folder)
-        if seen is None or seen.place != place or time.monotonic() >= seen.full_at:
+        if seen is None or seen.place != place:
             seen = self._folders[folder] = _Folder(place)
+        elif time.monotonic() >= seen.full_at:
+            seen.distrust()
         if seen.changed_ns != status.st_mtime_ns:
             now = time.time_ns()
             whole = seen.list(fd)

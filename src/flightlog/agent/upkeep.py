@@ -73,6 +73,7 @@ class Upkeep:
         self._rules = Rules(config)
         self.say: Callable[[str], None] = lambda text: None  # where to say what is wrong with the config file
         self._sizes: dict[tuple[str, str, int], int] = {}
+        self._flushed: dict[str, Files] = {}
         self._stop = threading.Event()
         self._pages: dict[int, ControlPage | None] = {}
         self._pressures: dict[int, int] = {}
@@ -82,7 +83,7 @@ class Upkeep:
         self._began = time.monotonic()
         self._used = (0.0, 0)  # when, and how much was in the spool then
         self.acknowledged = Acknowledged()
-        self._scan = Scan(self.acknowledged.is_closed)
+        self._scan = Scan(self.acknowledged.closed)
         self.hint: Hint | None = None
         self.limits = control.NO_LIMITS
         self.pressure = 0
@@ -183,10 +184,10 @@ class Upkeep:
         users.setdefault(os.geteuid(), 0)
         if not self.acknowledged.asked and time.monotonic() - self._began < ASK_SECONDS:
             return users  # most of it may be in the store: nobody drops a record because an agent has just begun
-        for files in found.values():
-            waiting = self.acknowledged.waiting(files)
-            if waiting:
-                users[owner[files.directory]] += waiting
+        closed = self.acknowledged.closed()
+        for writer, files in found.items():
+            if writer not in closed:
+                users[owner[files.directory]] += self.acknowledged.waiting(files)
         return users
 
     def _page(self, uid: int) -> ControlPage | None:
@@ -221,18 +222,27 @@ class Upkeep:
 
     def _flush(self, found: dict[str, Files]) -> None:
         seen: dict[tuple[str, str, int], int] = {}
+        flushed: dict[str, Files] = {}
         grown = set()
-        for files in found.values():
+        for writer, files in found.items():
+            if self._flushed.get(writer) is files:  # of a settled writer: the same as at the last look
+                flushed[writer] = files
+                continue
             suffix = CAPTURE_SUFFIX if files.kind == CAPTURE else SEGMENT_SUFFIX
+            whole = True
             for number, size in files.sizes.items():
                 key = (files.directory, files.writer, number)
                 if key not in self._sizes:
                     grown.add(files.directory)  # fsync(2): flushing a file does not flush its name
                 if self._sizes.get(key) == size or _flush(files, segment_name(files.writer, number, suffix)):
-                    seen[key] = size  # what could not be flushed is tried again
+                    seen[key] = size
+                else:
+                    whole = False  # it is tried again
+            if whole:
+                flushed[writer] = files
         for folder in grown:
             flush_folder(folder)
-        self._sizes = seen
+        self._sizes, self._flushed = seen, flushed
 
 
 def _owner(folder: str) -> int:

@@ -87,7 +87,7 @@ def test_what_was_written_until_a_writer_was_settled_is_seen_and_then_it_is_not_
     put(folder, name(1))
     age(folder)
     settled = set()
-    scan = Scan(settled.__contains__)
+    scan = Scan(lambda: settled)
     scan.look([folder])
     put(folder, name(1), 11)
     settled.add("%032x" % 1)
@@ -104,7 +104,7 @@ def test_nothing_rests_on_memory_for_long(folder, monkeypatch, seconds):
     monkeypatch.setattr(spool_scan, "FULL_SECONDS", seconds)
     put(folder, name(1))
     age(folder)
-    scan = Scan(lambda writer: True)
+    scan = Scan(lambda: {"%032x" % 1, "%032x" % 2})
     scan.look([folder])
     before = os.stat(folder).st_mtime_ns
     put(folder, name(1), 1000)
@@ -141,9 +141,9 @@ def test_it_is_asked_who_is_settled_before_his_files_are_looked_at(folder):
     put(folder, name(1))
     age(folder)
 
-    def wrote_his_last_and_is_settled(writer):
+    def wrote_his_last_and_is_settled():
         put(folder, name(1), 11)
-        return True
+        return {"%032x" % 1}
 
     scan = Scan(wrote_his_last_and_is_settled)
     scan.look([folder])

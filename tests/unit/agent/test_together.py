@@ -19,6 +19,9 @@ class At:
     def is_closed(self, writer):
         return self._position is not None and self._position.closed
 
+    def closed(self):
+        return {W} if self.is_closed(W) else set()
+
     def position(self, writer):
         return self._position
 
@@ -40,7 +43,7 @@ class At:
 )
 def test_the_one_furthest_behind_counts(places, position, closed):
     both = Together([At(place) for place in places])
-    assert (both.position(W), both.is_closed(W)) == (position, closed)
+    assert (both.position(W), both.is_closed(W), W in both.closed()) == (position, closed, closed)
 
 
 @pytest.mark.parametrize(
