@@ -181,7 +181,10 @@ MUTANTS = [
     ),
     Mutant(
         "a writer that was found dead is closed by what is remembered",
-        [("agent/spool_scan.py", "        self.changed_ns = -1\n\n    def distrust", "        pass\n\n    def distrust")],
+        [
+            ("agent/spool_scan.py", "        self.changed_ns = -1\n\n    def distrust", "        pass\n\n    def distrust"),
+            ("agent/journal_tail.py", " and not files.overlooked(step.segno + 1, step.segno + 2)", ""),
+        ],
         SIM + "[a segment that a file system told late of, and whose writer had died]",
     ),
     Mutant(
