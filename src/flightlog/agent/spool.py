@@ -125,7 +125,7 @@ def is_plain(status: os.stat_result) -> bool:
 
 def bytes_of(found: dict[str, Files]) -> int:
     """Return how many bytes of the disk the files take."""
-    return sum(files.used for files in found.values())
+    return sum([files.used for files in found.values()])
 
 
 def flush_folder(folder: str) -> None:

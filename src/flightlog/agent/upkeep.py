@@ -222,14 +222,12 @@ class Upkeep:
 
     def _flush(self, found: dict[str, Files]) -> None:
         seen: dict[tuple[str, str, int], int] = {}
-        flushed: dict[str, Files] = {}
+        flushed = dict(found)
         grown = set()
-        for writer, files in found.items():
-            if self._flushed.get(writer) is files:  # of a settled writer: the same as at the last look
-                flushed[writer] = files
-                continue
+        before = self._flushed.get
+        others = [files for writer, files in found.items() if before(writer) is not files]  # settled ones stay the same
+        for files in others:
             suffix = CAPTURE_SUFFIX if files.kind == CAPTURE else SEGMENT_SUFFIX
-            whole = True
             for number, size in files.sizes.items():
                 key = (files.directory, files.writer, number)
                 if key not in self._sizes:
@@ -237,9 +235,7 @@ class Upkeep:
                 if self._sizes.get(key) == size or _flush(files, segment_name(files.writer, number, suffix)):
                     seen[key] = size
                 else:
-                    whole = False  # it is tried again
-            if whole:
-                flushed[writer] = files
+                    flushed.pop(files.writer, None)  # it is tried again
         for folder in grown:
             flush_folder(folder)
         self._sizes, self._flushed = seen, flushed
