@@ -22,9 +22,7 @@ from .spool import CAPTURE, Files, is_plain, open_directory
 MAX_NAMES = 100_000  # looked at in one directory; who has more delays himself, not the others
 FULL_SECONDS = 30.0  # after which everything that may still change is looked at anew
 COARSE_NS = 3_000_000_000  # a directory that changed as lately as this may change again without showing it: FAT counts in two seconds
-RECENT_SECONDS = (
-    60.0  # a file that was written to as lately as this may be in the hands of a writer that has begun its next one
-)
+RECENT_SECONDS = 60.0  # who wrote to a file as lately as this may still do so, although he has begun the next one
 
 
 class _Known:
@@ -81,9 +79,8 @@ class _Writer:
         before = [known.uid for _, known in due]
         for name, known in due:
             known.look(fd, name, allowed)
-        if [
-            known.uid for _, known in due
-        ] != before:  # they are somebody else's now, or cannot be asked: so are the others
+        # They are somebody else's now, or cannot be asked: so are the others, and half a writer would look dead.
+        if not self.changed and [known.uid for _, known in due] != before:
             for name, known in self.names.items():
                 known.look(fd, name, allowed)
         files: Files | None = None
