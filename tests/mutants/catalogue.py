@@ -143,7 +143,7 @@ MUTANTS = [
         "liveness is looked at after the last read",
         [
             ("agent/ready.py", "alive = tail.look_alive(files) if look_alive or tail.backlog(files) == 0 else True", "alive = not look_alive"),
-            ("agent/journal_tail.py", "                if over and later is None:\n", "                if later is None and not self.look_alive(files):\n"),
+            ("agent/journal_tail.py", "                if over and later is None and not files.overlooked(step.segno + 1, step.segno + 2):\n", "                if later is None and not self.look_alive(files):\n"),
         ],
         SIM + "[a last word between the last read and the look at its writer]",
     ),
