@@ -151,6 +151,7 @@ MUTANTS = [
         "a writer is closed by a look from before its death",
         [
             ("agent/journal_tail.py", "        over = self._dead and not self.wants_a_look(files)\n", "        over = self._dead\n"),
+            ("agent/journal_tail.py", " and not files.overlooked(step.segno + 1, step.segno + 2)", ""),
         ],
         SIM + "[a segment that was born and left between the look at the spool and the look at its writer]",
     ),
